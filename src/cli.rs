@@ -1,0 +1,321 @@
+//! Arguments and help only.
+
+use crate::config::{OnExisting, PipelineConfig, values};
+use crate::error::{Fault, Kind, fault};
+use crate::infer::Provider;
+use crate::sink::Speed;
+use anyhow::Result;
+use clap::{ArgAction, CommandFactory, Parser, Subcommand};
+use std::path::{Path, PathBuf};
+
+/// The command line as typed.
+#[derive(Debug, Parser)]
+#[command(
+    name = "maskline",
+    version,
+    about = "Streaming semantic segmentation: a video in, the segmented video out",
+    after_help = "Examples:
+  maskline run dashcam.mp4 -o masked.mp4
+  maskline run dashcam.mp4 -o masked.mp4 --only road,car --alpha 0.4 --outlines
+  maskline run pictures/ --masks masks/ --json frames.jsonl
+  maskline run pipelines/file.toml
+  maskline models list
+  maskline doctor"
+)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Says more: why a provider was not taken, and where the time went
+    #[arg(short, long, global = true, action = ArgAction::SetTrue)]
+    pub verbose: bool,
+    /// Says nothing but errors
+    #[arg(short, long, global = true, action = ArgAction::SetTrue, conflicts_with = "verbose")]
+    pub quiet: bool,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Segments a video, a folder of pictures or a test pattern
+    Run(Box<RunArgs>),
+    /// Checks pipeline files without running them; prints every problem with its line
+    Check(CheckArgs),
+    /// Shows and verifies models
+    #[command(subcommand)]
+    Models(ModelsCommand),
+    /// Shows what this program needs and what it found, with the line that mends what is missing
+    Doctor,
+}
+
+/// `maskline run`
+#[derive(Debug, clap::Args, Default)]
+#[command(after_help = "Examples:
+  maskline run dashcam.mp4 -o masked.mp4
+  maskline run dashcam.mp4 -o masked.mp4 --start 1:30 --frames 250
+  maskline run 'frames/%05d.png' --rate 10 -o masked.mkv
+  maskline run test: -o pattern.mp4 --frames 100
+  maskline run selfie.mp4 -o out.mp4 --model portrait.onnx --contract models/sidecars/sinet_portrait_256_160.toml
+  maskline run pipelines/file.toml --alpha 0.3
+
+Exit codes: 0 done, 64 usage, 65 bad input, 70 internal, 74 reading or writing, 75 try later,
+78 configuration, model or provider, 130/143 ended by a signal after finishing the file.")]
+pub struct RunArgs {
+    /// A video file, a folder of pictures, a numbered sequence ('frames/%05d.png'), test: or a pipeline file (.toml)
+    pub input: String,
+    /// The masked video: .mp4, .mkv or .webm
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// A built-in model or an ONNX file [default: the first of `maskline models list`]
+    #[arg(short, long, value_name = "NAME|FILE")]
+    pub model: Option<String>,
+    /// The sidecar that says how to use the model [default: what is in the model, or NAME.toml beside it]
+    #[arg(long, value_name = "FILE")]
+    pub contract: Option<PathBuf>,
+    /// Which output of a model with several [default: the first]
+    #[arg(long, value_name = "NAME")]
+    pub head: Option<String>,
+    /// The size at which the net runs [default: what fits the video]
+    #[arg(long, value_name = "WxH", value_parser = values::size)]
+    pub size: Option<(u32, u32)>,
+    /// Writes one indexed PNG a frame into this folder; pixel values are class ids
+    #[arg(long, value_name = "DIR")]
+    pub masks: Option<PathBuf>,
+    /// Writes a JSON line a frame
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Writes what the run did and where its time went, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Writes a PNG with six frames of the masked video
+    #[arg(long, value_name = "FILE")]
+    pub sheet: Option<PathBuf>,
+    /// How much time H.264 takes for a smaller file: ultrafast to medium, as in x264 [default: superfast]
+    #[arg(long, value_name = "SPEED", value_parser = values::speed)]
+    pub speed: Option<Speed>,
+    /// Constant quality of the video, 0 (best) to 51 [default: 21]
+    #[arg(long, value_name = "Q", value_parser = values::quality, allow_negative_numbers = true)]
+    pub quality: Option<u32>,
+    /// Replaces outputs that are there already, each at once when it is complete
+    #[arg(long)]
+    pub overwrite: bool,
+    /// Share of the class colour, 0 to 1 [default: 0.5]
+    #[arg(long, value_name = "A", value_parser = values::alpha, allow_negative_numbers = true)]
+    pub alpha: Option<f32>,
+    /// Draws only these classes
+    #[arg(long, value_name = "CLASS,...", value_delimiter = ',')]
+    pub only: Option<Vec<String>>,
+    /// Draws borders between classes
+    #[arg(long)]
+    pub outlines: bool,
+    /// Leaves the legend out
+    #[arg(long)]
+    pub no_legend: bool,
+    /// Begins there: seconds (12.5), M:S or H:M:S
+    #[arg(long, value_name = "T", value_parser = values::time_ns, allow_negative_numbers = true)]
+    pub start: Option<u64>,
+    /// Ends after so many frames
+    #[arg(long, value_name = "N", value_parser = values::frames, allow_negative_numbers = true)]
+    pub frames: Option<u64>,
+    /// Frames per second of pictures [default: 25]
+    #[arg(long, value_name = "FPS", value_parser = values::rate)]
+    pub rate: Option<(u32, u32)>,
+    /// What runs the net; a named one that cannot serve is an error [default: auto]
+    #[arg(long, value_enum, value_name = "PROVIDER")]
+    pub provider: Option<Provider>,
+    /// The card (0, 1, ...) or the OpenVINO device (CPU, GPU, NPU)
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<String>,
+    /// Threads for the net on the CPU [default: one a core]
+    #[arg(long, value_name = "N", value_parser = values::threads, allow_negative_numbers = true)]
+    pub threads: Option<usize>,
+}
+
+/// `maskline check`
+#[derive(Debug, clap::Args)]
+pub struct CheckArgs {
+    /// Pipeline files
+    #[arg(required = true, value_name = "FILE.toml")]
+    pub files: Vec<PathBuf>,
+    /// Also wants inputs and models to be there
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// `maskline models`
+#[derive(Debug, Subcommand)]
+pub enum ModelsCommand {
+    /// Lists the built-in models
+    List,
+    /// Shows what a model takes, what it gives and where it comes from
+    Show(ModelArgs),
+    /// Runs a model on the pictures in its contract and compares the class maps
+    Verify(ModelArgs),
+}
+
+/// A model on the command line.
+#[derive(Debug, clap::Args)]
+pub struct ModelArgs {
+    /// A built-in model or an ONNX file
+    #[arg(value_name = "NAME|FILE")]
+    pub model: String,
+    /// The sidecar that says how to use it
+    #[arg(long, value_name = "FILE")]
+    pub contract: Option<PathBuf>,
+    /// What runs the net
+    #[arg(long, value_enum, value_name = "PROVIDER", default_value = "auto")]
+    pub provider: Provider,
+}
+
+impl Args {
+    /// Reads the command line. `Ok(None)` if it asked for help or the version, which is then printed.
+    ///
+    /// # Errors
+    /// Kind 64 with one line.
+    pub fn read() -> Result<Option<Self>> {
+        match Self::try_parse() {
+            Ok(args) => Ok(Some(args)),
+            Err(e) if !e.use_stderr() => {
+                e.print()?;
+                Ok(None)
+            }
+            Err(e) => Err(fault(Kind::Usage, one_line(&e))),
+        }
+    }
+}
+
+/// What clap says in paragraphs, in one line.
+fn one_line(error: &clap::Error) -> String {
+    use clap::error::ErrorKind::{DisplayHelpOnMissingArgumentOrSubcommand, MissingSubcommand};
+    if matches!(error.kind(), DisplayHelpOnMissingArgumentOrSubcommand | MissingSubcommand) {
+        let names: Vec<_> = Args::command().get_subcommands().map(|c| c.get_name().to_owned()).collect();
+        return format!("found no command, wanted one of {}; see maskline --help", names.join(", "));
+    }
+    let text = error.render().to_string();
+    let mut parts: Vec<_> = text
+        .split("\n\n")
+        .filter(|p| !p.trim_start().starts_with("Usage:") && !p.starts_with("For more information"))
+        .map(|p| p.split_whitespace().collect::<Vec<_>>().join(" "))
+        .filter(|p| !p.is_empty())
+        .collect();
+    if let Some(first) = parts.first_mut() {
+        *first = first.trim_start_matches("error: ").to_owned();
+    }
+    format!("{}; see maskline --help", parts.join("; "))
+}
+
+impl RunArgs {
+    /// What to run: the pipeline file, if the input is one, with the flags on top.
+    ///
+    /// # Errors
+    /// Those of [`PipelineConfig::load`].
+    pub fn config(&self) -> Result<PipelineConfig> {
+        let is_pipeline = Path::new(&self.input).extension().is_some_and(|e| e.eq_ignore_ascii_case("toml"));
+        let mut config = if is_pipeline {
+            PipelineConfig::load(Path::new(&self.input))?
+        } else if self.input.is_empty() {
+            return Err(Fault {
+                kind: Kind::Usage,
+                message: "the input is empty, wanted a file, a folder of pictures, test: or a pipeline file".into(),
+            }
+            .into());
+        } else {
+            let mut config = PipelineConfig::default();
+            config.source.input.clone_from(&self.input);
+            config
+        };
+        self.override_in(&mut config);
+        Ok(config)
+    }
+
+    fn override_in(&self, config: &mut PipelineConfig) {
+        fn set<T: Clone>(target: &mut T, flag: &Option<T>) {
+            if let Some(value) = flag {
+                target.clone_from(value);
+            }
+        }
+        fn set_some<T: Clone>(target: &mut Option<T>, flag: &Option<T>) {
+            if flag.is_some() {
+                target.clone_from(flag);
+            }
+        }
+        set(&mut config.source.start_ns, &self.start);
+        set_some(&mut config.source.frames, &self.frames);
+        set_some(&mut config.source.image_rate, &self.rate);
+        if self.model.is_some() {
+            // Contract, head and size belong to the model that the file names.
+            config.model = crate::config::ModelConfig::default();
+        }
+        set_some(&mut config.model.name, &self.model);
+        set_some(&mut config.model.contract, &self.contract);
+        set_some(&mut config.model.head, &self.head);
+        set_some(&mut config.model.size, &self.size);
+        set(&mut config.session.provider, &self.provider);
+        set_some(&mut config.session.device, &self.device);
+        set_some(&mut config.session.threads, &self.threads);
+        set(&mut config.overlay.alpha, &self.alpha);
+        set_some(&mut config.overlay.only, &self.only);
+        config.overlay.outlines |= self.outlines;
+        config.overlay.legend &= !self.no_legend;
+        set_some(&mut config.output.video, &self.output);
+        set_some(&mut config.output.masks, &self.masks);
+        set_some(&mut config.output.json, &self.json);
+        set_some(&mut config.output.report, &self.report);
+        set_some(&mut config.output.sheet, &self.sheet);
+        set(&mut config.output.speed, &self.speed);
+        set_some(&mut config.output.quality, &self.quality);
+        if self.overwrite {
+            config.output.existing = OnExisting::Replace;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Args, clap::Error> {
+        Args::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn every_refusal_is_one_line_that_says_what_was_found() {
+        for (line, part) in [
+            ("maskline run a.mp4 --alhpa 1", "--alhpa"),
+            ("maskline run a.mp4 --alpha 2", "from 0"),
+            ("maskline run a.mp4 --alpha -1", "from 0"),
+            ("maskline run a.mp4 --frames 0", "at least 1"),
+            ("maskline run a.mp4 --size 5", "WIDTHxHEIGHT"),
+            ("maskline run a.mp4 --provider rocm", "openvino"),
+            ("maskline run", "<INPUT>"),
+            ("maskline fly", "fly"),
+            ("maskline", "run, check, models, doctor"),
+            ("maskline check", "FILE.toml"),
+        ] {
+            let text = one_line(&parse(line).unwrap_err());
+            assert!(
+                text.contains(part) && !text.contains('\n') && !text.starts_with("error"),
+                "{line}: {text}"
+            );
+        }
+    }
+
+    #[test]
+    fn another_model_on_the_command_line_forgets_the_files_contract_head_and_size() {
+        let mut config = PipelineConfig::default();
+        config.model.head = Some("lanes".into());
+        config.model.size = Some((640, 360));
+        RunArgs {
+            model: Some("other.onnx".into()),
+            ..RunArgs::default()
+        }
+        .override_in(&mut config);
+        assert_eq!((config.model.head, config.model.size), (None, None));
+        assert_eq!(config.model.name.as_deref(), Some("other.onnx"));
+    }
+}

@@ -1,0 +1,71 @@
+//! `maskline run`
+
+use crate::cli::RunArgs;
+use crate::error::{Kind, fault, kind_of};
+use crate::pipeline::{Pipeline, Plan};
+use crate::progress::Progress;
+use crate::signals;
+use crate::source::StopFlag;
+use crate::stats::usage;
+use anyhow::Result;
+
+/// How much is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Talk {
+    /// Errors only.
+    Quiet,
+    /// What happens and how it went.
+    Normal,
+    /// Also where the time went and why a provider was not taken.
+    Verbose,
+}
+
+/// Runs a pipeline. Gives the signal's kind if one ended it.
+///
+/// # Errors
+/// Those of [`Pipeline::open`] and of the run.
+pub fn run(args: &RunArgs, talk: Talk) -> Result<Option<Kind>> {
+    let quiet = talk == Talk::Quiet;
+    let stop = StopFlag::default();
+    let caught = signals::watch(stop.clone(), quiet)?;
+    let pipeline = Pipeline::from_config(args.config()?)
+        .stop_with(stop)
+        .started_at(usage::process_start());
+    let outcome = pipeline.open().and_then(|ready| {
+        if !quiet {
+            eprintln!("{}", announce(ready.plan(), talk));
+        }
+        let mut progress = Progress::new(quiet, ready.plan().frames_total);
+        ready.run(move |frames| progress.done(frames))
+    });
+    let report = match (outcome, caught.kind()) {
+        // Stopped before there was anything to finish: the code is that of the signal.
+        (Err(error), Some(signal)) if kind_of(&error) == Kind::Interrupted => return Err(fault(signal, format!("{error:#}"))),
+        (outcome, _) => outcome?,
+    };
+    if !quiet {
+        eprintln!("{report}");
+    }
+    if talk == Talk::Verbose {
+        eprintln!("{}", report.stage_table());
+    }
+    Ok(caught.kind())
+}
+
+fn announce(plan: &Plan, talk: Talk) -> String {
+    let model = &plan.model;
+    let mut text = format!(
+        "{}\n{} ({}) at {}x{} on {}",
+        plan.input, model.name, model.head, model.input_width, model.input_height, plan.provider.taken
+    );
+    if talk == Talk::Verbose {
+        text += &format!("\n{}", plan.provider.placement);
+        for (provider, why) in &plan.provider.refused {
+            text += &format!("\n{provider} not taken: {why}");
+        }
+    }
+    for note in &plan.notes {
+        text += &format!("\nnote: {note}");
+    }
+    text
+}

@@ -1,0 +1,197 @@
+//! What a run shall do: from a pipeline file, from flags, or from both.
+//!
+//! A pipeline file is TOML with the sections `[source]`, `[model]`, `[execution]`, `[overlay]` and `[output]`. Relative
+//! paths in it count from the folder of the file, so that it means the same from wherever it is run.
+
+mod reader;
+pub mod values;
+
+pub use reader::Problem;
+
+use crate::error::{Kind, WithKind, fault};
+use crate::infer::{Provider, SessionOptions};
+use crate::overlay::OverlayOptions;
+use crate::sink::Speed;
+use anyhow::{Context, Result};
+use reader::{Document, Section};
+use std::path::{Path, PathBuf};
+
+/// Everything that a run needs to know, ready to use.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct PipelineConfig {
+    /// Where frames come from.
+    pub source: SourceConfig,
+    /// Which net.
+    pub model: ModelConfig,
+    /// What runs it.
+    pub session: SessionOptions,
+    /// How the classes are drawn.
+    pub overlay: OverlayOptions,
+    /// What is written.
+    pub output: OutputConfig,
+}
+
+/// Where frames come from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SourceConfig {
+    /// A file, a folder of pictures, a numbered sequence or `test:`. Empty until somebody names one.
+    pub input: String,
+    /// Where to begin, in nanoseconds from the start.
+    pub start_ns: u64,
+    /// At most so many frames.
+    pub frames: Option<u64>,
+    /// Frames per second of pictures, as a fraction.
+    pub image_rate: Option<(u32, u32)>,
+}
+
+/// Which net, and how it is used.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ModelConfig {
+    /// `builtin:NAME`, the bare name of a built-in model, or a file; `None` for the default built-in one.
+    pub name: Option<String>,
+    /// A sidecar with the contract; `None` for that in the file or beside it.
+    pub contract: Option<PathBuf>,
+    /// Which of several outputs; `None` for the first.
+    pub head: Option<String>,
+    /// Width and height at which the net runs; `None` for what fits the frames.
+    pub size: Option<(u32, u32)>,
+}
+
+/// What is written.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OutputConfig {
+    /// The masked video.
+    pub video: Option<PathBuf>,
+    /// Folder for one indexed PNG a frame.
+    pub masks: Option<PathBuf>,
+    /// JSON line a frame.
+    pub json: Option<PathBuf>,
+    /// The end report as JSON.
+    pub report: Option<PathBuf>,
+    /// PNG with six frames of the masked video.
+    pub sheet: Option<PathBuf>,
+    /// How much time H.264 takes for a smaller file.
+    pub speed: Speed,
+    /// Constant quality of the video, 0 (best) to 51; `None` for the default.
+    pub quality: Option<u32>,
+    /// What happens to a file that is there already.
+    pub existing: OnExisting,
+}
+
+/// What happens to an output that is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnExisting {
+    /// The run is refused before it begins.
+    #[default]
+    Refuse,
+    /// The new one takes its place when it is complete; until then the old one stays.
+    Replace,
+}
+
+impl PipelineConfig {
+    /// Reads a pipeline file.
+    ///
+    /// # Errors
+    /// Kind 65 if it cannot be read; kind 78 with one line `FILE:LINE:COLUMN: ...` for every problem in it.
+    pub fn load(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the pipeline {}", path.display()))
+            .kind(Kind::BadInput)?;
+        Self::parse(&text, path.parent().unwrap_or(Path::new(""))).map_err(|problems| {
+            let lines: Vec<_> = problems.iter().map(|p| format!("{}:{p}", path.display())).collect();
+            fault(Kind::Config, lines.join("\n"))
+        })
+    }
+
+    /// Reads the text of a pipeline file; relative paths in it count from `base`.
+    ///
+    /// # Errors
+    /// All problems, in the order of the lines.
+    pub fn parse(text: &str, base: &Path) -> Result<Self, Vec<Problem>> {
+        let mut document = Document::parse(text)?;
+        let config = Self {
+            source: document.section("source", |s| source(s, base)),
+            model: document.section("model", |s| model(s, base)),
+            session: document.section("execution", |s| session(s, base)),
+            overlay: document.section("overlay", overlay),
+            output: document.section("output", |s| output(s, base)),
+        };
+        document.finish()?;
+        Ok(config)
+    }
+}
+
+fn source(section: &mut Section<'_>, base: &Path) -> SourceConfig {
+    let config = SourceConfig {
+        input: section.text("input", values::not_empty).map_or(String::new(), |i| input(&i, base)),
+        start_ns: section.text_or_number("start", values::time_ns).unwrap_or(0),
+        frames: section.number("frames", values::frames),
+        image_rate: section.text_or_number("rate", values::rate),
+    };
+    if config.input.is_empty() {
+        section.require("input");
+    }
+    config
+}
+
+fn model(section: &mut Section<'_>, base: &Path) -> ModelConfig {
+    let name = section.text("name", values::not_empty);
+    let file = section.text("file", values::not_empty).map(|f| path(&f, base));
+    if name.is_some() && file.is_some() {
+        section.problem("file", "found both name and file, wanted one of them");
+    }
+    ModelConfig {
+        name: name.or_else(|| file.map(|f| f.to_string_lossy().into_owned())),
+        contract: section.text("contract", values::not_empty).map(|c| path(&c, base)),
+        head: section.text("head", values::not_empty),
+        size: section.text("size", values::size),
+    }
+}
+
+fn session(section: &mut Section<'_>, base: &Path) -> SessionOptions {
+    SessionOptions {
+        provider: section.text("provider", |p| p.parse::<Provider>()).unwrap_or_default(),
+        threads: section.number("threads", values::threads),
+        device: section.text("device", values::not_empty),
+        cache_dir: section.text("cache", values::not_empty).map(|c| path(&c, base)),
+    }
+}
+
+fn overlay(section: &mut Section<'_>) -> OverlayOptions {
+    let default = OverlayOptions::default();
+    OverlayOptions {
+        alpha: section.number("alpha", values::alpha).unwrap_or(default.alpha),
+        only: section.texts("only").or(default.only),
+        outlines: section.flag("outlines").unwrap_or(default.outlines),
+        legend: section.flag("legend").unwrap_or(default.legend),
+    }
+}
+
+fn output(section: &mut Section<'_>, base: &Path) -> OutputConfig {
+    let mut file = |key| section.text(key, values::not_empty).map(|f| path(&f, base));
+    OutputConfig {
+        video: file("video"),
+        masks: file("masks"),
+        json: file("json"),
+        report: file("report"),
+        sheet: file("sheet"),
+        speed: section.text("speed", values::speed).unwrap_or_default(),
+        quality: section.number("quality", values::quality),
+        existing: match section.flag("overwrite") {
+            Some(true) => OnExisting::Replace,
+            _ => OnExisting::Refuse,
+        },
+    }
+}
+
+fn path(text: &str, base: &Path) -> PathBuf {
+    base.join(text)
+}
+
+/// An input that is no path stays as it is.
+fn input(text: &str, base: &Path) -> String {
+    if text.starts_with("test:") || text.contains("://") {
+        return text.into();
+    }
+    path(text, base).to_string_lossy().into_owned()
+}

@@ -1,0 +1,224 @@
+//! TOML with positions: reads what is known, remembers what is wrong, and reports all of it at the end.
+
+use std::fmt;
+use std::ops::Range;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// Something wrong in a file; prints as `LINE:COLUMN: what was found, what was wanted`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// From 1.
+    pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
+    /// One line.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.line, self.column, self.message)
+    }
+}
+
+/// A whole file.
+pub(super) struct Document<'t> {
+    text: &'t str,
+    table: DeTable<'t>,
+    known: Vec<&'static str>,
+    problems: Vec<(Range<usize>, String)>,
+}
+
+impl<'t> Document<'t> {
+    /// Reads the syntax; what is wrong with it is reported alone, since the rest would be guesswork.
+    pub fn parse(text: &'t str) -> Result<Self, Vec<Problem>> {
+        let (table, errors) = DeTable::parse_recoverable(text);
+        let document = Self {
+            text,
+            table: table.into_inner(),
+            known: Vec::new(),
+            problems: errors
+                .iter()
+                .map(|e| (e.span().unwrap_or(0..0), e.message().trim().replace('\n', "; ")))
+                .collect(),
+        };
+        if document.problems.is_empty() {
+            Ok(document)
+        } else {
+            Err(document.positions())
+        }
+    }
+
+    /// Reads one `[section]`, or the same without any key if it is not there.
+    pub fn section<T>(&mut self, name: &'static str, read: impl FnOnce(&mut Section<'_>) -> T) -> T {
+        self.known.push(name);
+        let mut section = Section {
+            name,
+            span: 0..0,
+            table: None,
+            known: Vec::new(),
+            problems: &mut self.problems,
+        };
+        if let Some((key, value)) = self.table.get_key_value(name) {
+            section.span = key.span();
+            match value.get_ref() {
+                DeValue::Table(table) => section.table = Some(table),
+                other => section.problems.push((
+                    value.span(),
+                    format!("{name} is {}, wanted a section [{name}]", article(other.type_str())),
+                )),
+            }
+        }
+        let result = read(&mut section);
+        section.refuse_unknown();
+        result
+    }
+
+    /// Reports everything that was wrong.
+    pub fn finish(mut self) -> Result<(), Vec<Problem>> {
+        for key in self.table.keys().filter(|k| !self.known.contains(&k.get_ref().as_ref())) {
+            let message = format!("unknown section {:?}, wanted one of {}", key.get_ref(), self.known.join(", "));
+            self.problems.push((key.span(), message));
+        }
+        if self.problems.is_empty() { Ok(()) } else { Err(self.positions()) }
+    }
+
+    fn positions(mut self) -> Vec<Problem> {
+        self.problems.sort_by_key(|(span, _)| span.start);
+        let position = |(span, message): (Range<usize>, String)| {
+            let before = &self.text[..self.text.floor_char_boundary(span.start)];
+            let column = before.rsplit('\n').next().map_or(0, |l| l.chars().count()) + 1;
+            Problem {
+                line: before.matches('\n').count() + 1,
+                column,
+                message,
+            }
+        };
+        self.problems.into_iter().map(position).collect()
+    }
+}
+
+/// One section; asking for a key makes it known.
+pub(super) struct Section<'d> {
+    name: &'static str,
+    span: Range<usize>,
+    table: Option<&'d DeTable<'d>>,
+    known: Vec<&'static str>,
+    problems: &'d mut Vec<(Range<usize>, String)>,
+}
+
+impl<'d> Section<'d> {
+    /// A text, read by `parse`.
+    pub fn text<T>(&mut self, key: &'static str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        self.read(key, "a text", |value| value.as_str(), parse)
+    }
+
+    /// A number, read by `parse` as it is written.
+    pub fn number<T>(&mut self, key: &'static str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        self.read(key, "a number", number, parse)
+    }
+
+    /// Either of both.
+    pub fn text_or_number<T>(&mut self, key: &'static str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        self.read(key, "a number or a text", |value| value.as_str().or_else(|| number(value)), parse)
+    }
+
+    /// `true` or `false`.
+    pub fn flag(&mut self, key: &'static str) -> Option<bool> {
+        let value = self.value(key)?;
+        let flag = value.get_ref().as_bool();
+        if flag.is_none() {
+            self.wrong_type(key, value, "true or false");
+        }
+        flag
+    }
+
+    /// A list of texts.
+    pub fn texts(&mut self, key: &'static str) -> Option<Vec<String>> {
+        let value = self.value(key)?;
+        let Some(list) = value.get_ref().as_array() else {
+            self.wrong_type(key, value, "a list of texts");
+            return None;
+        };
+        let mut texts = Vec::new();
+        for item in list.iter() {
+            match item.get_ref().as_str() {
+                Some(text) => texts.push(text.to_owned()),
+                None => self.wrong_type(key, item, "a list of texts"),
+            }
+        }
+        Some(texts)
+    }
+
+    /// Says that something is wrong with a key.
+    pub fn problem(&mut self, key: &'static str, message: &str) {
+        let span = self
+            .table
+            .and_then(|t| t.get_key_value(key))
+            .map_or(self.span.clone(), |(k, _)| k.span());
+        self.problems.push((span, format!("{}.{key}: {message}", self.name)));
+    }
+
+    /// Says that a key is missing, unless it is there and has been found wrong.
+    pub fn require(&mut self, key: &'static str) {
+        if self.table.is_none_or(|t| !t.contains_key(key)) {
+            self.problems.push((self.span.clone(), format!("{}.{key} is missing", self.name)));
+        }
+    }
+
+    fn read<T>(
+        &mut self,
+        key: &'static str,
+        wanted: &str,
+        scalar: impl for<'v> FnOnce(&'v DeValue<'d>) -> Option<&'v str>,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let value = self.value(key)?;
+        let Some(text) = scalar(value.get_ref()) else {
+            self.wrong_type(key, value, wanted);
+            return None;
+        };
+        match parse(text) {
+            Ok(parsed) => Some(parsed),
+            Err(message) => {
+                self.problems.push((value.span(), format!("{}.{key}: {message}", self.name)));
+                None
+            }
+        }
+    }
+
+    fn value(&mut self, key: &'static str) -> Option<&'d Spanned<DeValue<'d>>> {
+        self.known.push(key);
+        self.table?.get(key)
+    }
+
+    fn wrong_type(&mut self, key: &str, value: &Spanned<DeValue<'_>>, wanted: &str) {
+        let found = article(value.get_ref().type_str());
+        self.problems
+            .push((value.span(), format!("{}.{key}: found {found}, wanted {wanted}", self.name)));
+    }
+
+    fn refuse_unknown(&mut self) {
+        let Some(table) = self.table else { return };
+        for key in table.keys().filter(|k| !self.known.contains(&k.get_ref().as_ref())) {
+            let message = format!(
+                "unknown key {:?} in [{}], wanted one of {}",
+                key.get_ref(),
+                self.name,
+                self.known.join(", ")
+            );
+            self.problems.push((key.span(), message));
+        }
+    }
+}
+
+fn number<'v>(value: &'v DeValue<'_>) -> Option<&'v str> {
+    let integer = value.as_integer().filter(|i| i.radix() == 10).map(|i| i.as_str());
+    integer.or_else(|| value.as_float().map(|f| f.as_str()))
+}
+
+fn article(name: &str) -> String {
+    let an = name.starts_with(['a', 'e', 'i', 'o', 'u']);
+    format!("{} {name}", if an { "an" } else { "a" })
+}

@@ -1,0 +1,191 @@
+//! Values as people write them, the same in flags and in pipeline files. Every error says what was found and what was
+//! wanted, without the name of the flag or key, which the caller knows.
+
+use crate::sink::Speed;
+
+/// Anything but nothing.
+///
+/// # Errors
+/// If the text is empty.
+pub fn not_empty(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err("found an empty text, wanted a name or a path".into());
+    }
+    Ok(text.into())
+}
+
+/// `WIDTHxHEIGHT` in pixels.
+///
+/// # Errors
+/// If it is not two numbers from 1 to 16384.
+pub fn size(text: &str) -> Result<(u32, u32), String> {
+    let side = |t: &str| t.parse().ok().filter(|n| (1..=16384).contains(n));
+    text.split_once(['x', 'X'])
+        .and_then(|(w, h)| Some((side(w)?, side(h)?)))
+        .ok_or_else(|| format!("found {text:?}, wanted WIDTHxHEIGHT in pixels, such as 544x320"))
+}
+
+/// A share from 0 to 1.
+///
+/// # Errors
+/// If it is no number, not finite or not from 0 to 1.
+pub fn alpha(text: &str) -> Result<f32, String> {
+    text.parse()
+        .ok()
+        .filter(|a| (0.0..=1.0).contains(a))
+        .ok_or_else(|| format!("found {text}, wanted a number from 0 (invisible) to 1 (opaque)"))
+}
+
+/// A number of frames, at least one.
+///
+/// # Errors
+/// If it is no whole number or 0.
+pub fn frames(text: &str) -> Result<u64, String> {
+    whole(text, "frames", u64::MAX)
+}
+
+/// A number of threads, at least one.
+///
+/// # Errors
+/// If it is no whole number from 1 to 1024.
+pub fn threads(text: &str) -> Result<usize, String> {
+    whole(text, "threads", 1024).map(|n| n as usize)
+}
+
+fn whole(text: &str, what: &str, most: u64) -> Result<u64, String> {
+    text.parse()
+        .ok()
+        .filter(|n| (1..=most).contains(n))
+        .ok_or_else(|| format!("found {text}, wanted a whole number of {what}, at least 1"))
+}
+
+/// How much time H.264 takes for a smaller file, by the names of x264.
+///
+/// # Errors
+/// If it is not one of those there are.
+pub fn speed(text: &str) -> Result<Speed, String> {
+    let found = SPEEDS.iter().find(|(name, _)| *name == text);
+    found.map(|(_, speed)| *speed).ok_or_else(|| {
+        let names: Vec<_> = SPEEDS.iter().map(|(name, _)| *name).collect();
+        format!("found {text:?}, wanted one of {}", names.join(", "))
+    })
+}
+
+const SPEEDS: [(&str, Speed); 6] = [
+    ("ultrafast", Speed::Ultrafast),
+    ("superfast", Speed::Superfast),
+    ("veryfast", Speed::Veryfast),
+    ("faster", Speed::Faster),
+    ("fast", Speed::Fast),
+    ("medium", Speed::Medium),
+];
+
+/// Constant quality of a video.
+///
+/// # Errors
+/// If it is no whole number from 0 to 51.
+pub fn quality(text: &str) -> Result<u32, String> {
+    text.parse()
+        .ok()
+        .filter(|q| *q <= 51)
+        .ok_or_else(|| format!("found {text}, wanted a whole number from 0 (best) to 51"))
+}
+
+/// Frames per second: `25`, `29.97` or `30000/1001`.
+///
+/// # Errors
+/// If it is not above 0 and at most 1000.
+pub fn rate(text: &str) -> Result<(u32, u32), String> {
+    let fraction = match text.split_once('/') {
+        Some((n, d)) => n.parse().ok().zip(d.parse().ok()),
+        None => text
+            .parse::<f64>()
+            .ok()
+            .filter(|r| (0.001..=1000.0).contains(r))
+            .map(|r| ((r * 1000.0).round() as u32, 1000)),
+    };
+    fraction
+        .filter(|&(n, d)| n > 0 && d > 0 && n / d <= 1000)
+        .map(|(n, d)| (n / gcd(n, d), d / gcd(n, d)))
+        .ok_or_else(|| format!("found {text}, wanted frames per second, such as 25 or 30000/1001"))
+}
+
+fn gcd(a: u32, b: u32) -> u32 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// A time in nanoseconds from seconds (`90`, `12.5`) or from `[H:]M:S`.
+///
+/// # Errors
+/// If a part is no number, or negative, or minutes or seconds behind a colon are 60 and more.
+pub fn time_ns(text: &str) -> Result<u64, String> {
+    let wrong = || format!("found {text:?}, wanted a time: seconds (12.5) or [H:]M:S (1:02:03.5)");
+    let parts: Vec<_> = text.split(':').collect();
+    let (seconds, higher) = parts.split_last().ok_or_else(wrong)?;
+    let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let seconds: f64 = Some(*seconds)
+        .filter(|s| digits(s))
+        .and_then(|s| s.parse().ok())
+        .ok_or_else(wrong)?;
+    if higher.len() > 2 || (!higher.is_empty() && seconds >= 60.0) {
+        return Err(wrong());
+    }
+    let mut minutes = 0_u64;
+    for (i, part) in higher.iter().enumerate() {
+        let n: u64 = part.parse().map_err(|_| wrong())?;
+        if n > 1_000_000 || (i > 0 && n >= 60) {
+            return Err(wrong());
+        }
+        minutes = minutes * 60 + n;
+    }
+    let whole = minutes as f64 * 60.0 + seconds;
+    if whole > 1e9 {
+        return Err(wrong());
+    }
+    Ok((whole * 1e9).round() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_seconds_or_clock_notation() {
+        assert_eq!(time_ns("12.5"), Ok(12_500_000_000));
+        assert_eq!(time_ns("1:02"), Ok(62_000_000_000));
+        assert_eq!(time_ns("1:02:03.5"), Ok(3_723_500_000_000));
+        assert_eq!(time_ns("90:00"), Ok(5_400_000_000_000));
+        for bad in ["", "-1", "1:60", "1:61:00", "1:2:3:4", "abc", "1e3", "NaN", "inf", ":", "1:"] {
+            assert!(time_ns(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_alpha_outside_0_to_1_is_refused_and_so_is_nan() {
+        assert_eq!(alpha("0"), Ok(0.0));
+        assert_eq!(alpha("1"), Ok(1.0));
+        for bad in ["-0.1", "1.01", "NaN", "nan", "inf", "half"] {
+            assert!(alpha(bad).unwrap_err().contains("from 0"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sizes_counts_and_rates() {
+        assert_eq!(size("544x320"), Ok((544, 320)));
+        for bad in ["544", "0x320", "544x", "544x-1", "99999x2", "axb"] {
+            assert!(size(bad).is_err(), "{bad}");
+        }
+        assert_eq!(frames("100"), Ok(100));
+        assert!(frames("0").is_err() && frames("-1").is_err() && frames("1.5").is_err());
+        assert!(threads("0").is_err() && threads("9999").is_err());
+        assert_eq!(speed("fast"), Ok(Speed::Fast));
+        assert!(speed("warp").unwrap_err().contains("ultrafast, superfast"));
+        assert!(quality("0").is_ok() && quality("51").is_ok() && quality("52").is_err() && quality("-1").is_err());
+        assert_eq!(rate("25"), Ok((25, 1)));
+        assert_eq!(rate("30000/1001"), Ok((30000, 1001)));
+        assert_eq!(rate("12.5"), Ok((25, 2)));
+        for bad in ["0", "-5", "25/0", "0/1", "NaN", "1e9"] {
+            assert!(rate(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Contract against graph: element types, shapes and the number of classes, before the first frame.
+
+use anyhow::{Result, bail, ensure};
+use maskline_models::contract::{Contract, Layout, OutputKind};
+use maskline_models::{Fit, Head};
+use ort::session::Session;
+use ort::value::{Outlet, TensorElementType, ValueType};
+
+/// Compares what the contract says with what the session has.
+///
+/// # Errors
+/// One line: what the graph has and what the contract says.
+pub(super) fn check_graph(session: &Session, contract: &Contract, head: &Head, fit: &Fit) -> Result<()> {
+    let known = |name: &str| name == contract.input.tensor || contract.states.iter().any(|s| s.input == name);
+    if let Some(other) = session.inputs().iter().find(|i| !known(i.name())) {
+        bail!(
+            "the graph needs the input {:?} as well, which the contract does not name",
+            other.name()
+        );
+    }
+    let input = find(session.inputs(), &contract.input.tensor)?;
+    let shape = tensor(input, &[TensorElementType::Float32], "an input of f32")?;
+    let (h, w) = (i64::from(fit.height), i64::from(fit.width));
+    let wanted = match contract.input.layout {
+        Layout::Nchw => [1, 3, h, w],
+        Layout::Nhwc => [1, h, w, 3],
+    };
+    ensure!(
+        fits(shape, &wanted),
+        "the graph's input {:?} is {}, the contract and the frame's size make it {}",
+        input.name(),
+        show(shape),
+        show(&wanted)
+    );
+    let output = find(session.outputs(), &head.tensor)?;
+    let classes = head.scored().count() as i64;
+    match head.kind {
+        OutputKind::Logits | OutputKind::Probabilities => {
+            let shape = tensor(output, &[TensorElementType::Float32], "scores of f32")?;
+            let wanted = match head.layout {
+                Layout::Nchw => [1, classes, -1, -1],
+                Layout::Nhwc => [1, -1, -1, classes],
+            };
+            ensure!(
+                fits(shape, &wanted),
+                "the graph's output {:?} is {}, the contract's {classes} classes in {:?} make it {}",
+                output.name(),
+                show(shape),
+                head.layout,
+                show(&wanted)
+            );
+        }
+        OutputKind::ClassIds => {
+            let ids = [TensorElementType::Uint8, TensorElementType::Int32, TensorElementType::Int64];
+            let shape = tensor(output, &ids, "class ids of u8, i32 or i64")?;
+            let wanted: &[i64] = match (shape.len(), head.layout) {
+                (3, _) => &[1, -1, -1],
+                (_, Layout::Nchw) => &[1, 1, -1, -1],
+                (_, Layout::Nhwc) => &[1, -1, -1, 1],
+            };
+            ensure!(
+                fits(shape, wanted),
+                "the graph's output {:?} is {}, class ids would be {}",
+                output.name(),
+                show(shape),
+                show(wanted)
+            );
+        }
+    }
+    for state in &contract.states {
+        let input = find(session.inputs(), &state.input)?;
+        let shape = tensor(input, &[TensorElementType::Float32], "a state of f32")?;
+        ensure!(
+            shape.iter().all(|n| *n > 0),
+            "the state {:?} is {}, wanted a fixed size: export the net for one frame size",
+            state.input,
+            show(shape)
+        );
+        tensor(
+            find(session.outputs(), &state.output)?,
+            &[TensorElementType::Float32],
+            "a state of f32",
+        )?;
+    }
+    Ok(())
+}
+
+/// Axis sizes of a state's input, all fixed after [`check_graph`].
+pub(super) fn state_shape(session: &Session, name: &str) -> Result<Vec<i64>> {
+    Ok(tensor(find(session.inputs(), name)?, &[TensorElementType::Float32], "a state of f32")?.to_vec())
+}
+
+fn find<'a>(outlets: &'a [Outlet], name: &str) -> Result<&'a Outlet> {
+    outlets.iter().find(|o| o.name() == name).ok_or_else(|| {
+        let names: Vec<_> = outlets.iter().map(Outlet::name).collect();
+        anyhow::anyhow!("the contract names the tensor {name:?}, the graph has {}", names.join(", "))
+    })
+}
+
+fn tensor<'a>(outlet: &'a Outlet, types: &[TensorElementType], wanted: &str) -> Result<&'a [i64]> {
+    match outlet.dtype() {
+        ValueType::Tensor { ty, shape, .. } if types.contains(ty) => Ok(shape),
+        ValueType::Tensor { ty, .. } => bail!("the graph's {:?} has elements of {ty}, wanted {wanted}", outlet.name()),
+        other => bail!("the graph's {:?} is {other}, wanted {wanted}", outlet.name()),
+    }
+}
+
+/// Whether every axis is free on one side or the same on both.
+fn fits(shape: &[i64], wanted: &[i64]) -> bool {
+    shape.len() == wanted.len() && shape.iter().zip(wanted).all(|(a, b)| *a < 0 || *b < 0 || a == b)
+}
+
+fn show(shape: &[i64]) -> String {
+    let axes: Vec<_> = shape.iter().map(|n| if *n < 0 { "?".into() } else { n.to_string() }).collect();
+    format!("[{}]", axes.join(", "))
+}

@@ -1,0 +1,35 @@
+//! Running the net: the only part that knows ONNX Runtime.
+
+mod check;
+mod golden;
+pub mod mock;
+pub mod options;
+pub mod picture;
+mod placement;
+mod provider;
+pub mod runtime;
+pub mod scores;
+pub mod session;
+pub mod verify;
+
+pub use mock::MockSegmenter;
+pub use options::{Provider, SessionOptions};
+pub use picture::PictureSegmenter;
+pub use scores::{Buffer, Scores, Values};
+pub use session::{OnnxSegmenter, ProviderReport};
+pub use verify::{Verification, verify};
+
+use crate::frame::Tensor;
+use anyhow::Result;
+
+/// A tensor in, scores out. One thread owns it.
+pub trait Segmenter: Send {
+    /// Runs the net on one frame.
+    ///
+    /// # Errors
+    /// If the net or its provider fails, or gives something of another shape than its contract says.
+    fn infer(&mut self, input: &Tensor) -> Result<Scores>;
+
+    /// The provider that runs it, as it goes into the report.
+    fn provider(&self) -> &str;
+}

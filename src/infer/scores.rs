@@ -1,0 +1,76 @@
+//! What a net gives for one frame, as it gives it.
+
+use maskline_models::contract::Layout;
+use std::ops::Deref;
+
+/// The numbers of one output for one frame (batch 1).
+#[derive(Debug)]
+pub struct Scores {
+    /// Width of the output in pixels, often the model's input width.
+    pub width: usize,
+    /// Height of the output in pixels.
+    pub height: usize,
+    /// The numbers.
+    pub values: Values,
+}
+
+/// The numbers themselves.
+#[derive(Debug)]
+pub enum Values {
+    /// `height * width` class ids.
+    U8(Buffer<u8>),
+    /// `height * width` class ids.
+    I32(Buffer<i32>),
+    /// `height * width` class ids.
+    I64(Buffer<i64>),
+    /// `classes * height * width` scores, the highest of a pixel wins.
+    Floats {
+        /// In the order of `layout`.
+        scores: Buffer<f32>,
+        /// Number of classes.
+        classes: usize,
+        /// NCHW: one plane a class. NHWC: all scores of a pixel side by side.
+        layout: Layout,
+    },
+}
+
+/// Numbers in memory of ours or of ONNX Runtime's, so that no output is copied. Reads as a slice.
+#[derive(Debug)]
+pub struct Buffer<T: Number>(Memory<T>);
+
+/// Element types of outputs.
+pub trait Number: ort::value::PrimitiveTensorElementType + std::fmt::Debug {}
+
+impl Number for u8 {}
+impl Number for i32 {}
+impl Number for i64 {}
+impl Number for f32 {}
+
+#[derive(Debug)]
+enum Memory<T: Number> {
+    Ours(Vec<T>),
+    Runtime(ort::value::Tensor<T>),
+}
+
+impl<T: Number> From<Vec<T>> for Buffer<T> {
+    fn from(values: Vec<T>) -> Self {
+        Self(Memory::Ours(values))
+    }
+}
+
+impl<T: Number> Buffer<T> {
+    pub(super) fn from_runtime(tensor: ort::value::Tensor<T>) -> Self {
+        Self(Memory::Runtime(tensor))
+    }
+}
+
+impl<T: Number> Deref for Buffer<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        match &self.0 {
+            Memory::Ours(values) => values,
+            Memory::Runtime(tensor) => tensor.extract_tensor().1,
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! A model in ONNX Runtime: tensor in, scores out, without a copy on either side.
+
+use super::check::{check_graph, state_shape};
+use super::golden::check_goldens;
+use super::placement::{check_placement, placement};
+use super::runtime::{Runtime, one_line, runtime};
+use super::{Buffer, Provider, Scores, Segmenter, SessionOptions, Values, provider};
+use crate::error::{Kind, fault};
+use crate::frame::Tensor;
+use anyhow::{Context, Result, bail};
+use maskline_models::contract::{Layout, OutputKind};
+use maskline_models::{Fit, Head, Input, Model};
+use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, Session, SessionInputValue};
+use ort::value::{DynValue, TensorRef, TensorValueType};
+
+/// Which provider runs the net and why not another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderReport {
+    /// The one that runs it.
+    pub taken: String,
+    /// How many nodes of the net each provider of ONNX Runtime got, in words.
+    pub placement: String,
+    /// The others that were tried before it, each with one line that says why not.
+    pub refused: Vec<(String, String)>,
+}
+
+/// A [`Segmenter`] that is an ONNX Runtime session.
+pub struct OnnxSegmenter {
+    session: Session,
+    outputs: RunOptions<HasSelectedOutputs>,
+    input: Input,
+    head: Head,
+    states: Vec<State>,
+    report: ProviderReport,
+    /// Golden samples that agreed at opening.
+    goldens: usize,
+}
+
+/// What one frame leaves for the next.
+struct State {
+    input: String,
+    output: String,
+    shape: Vec<i64>,
+    value: DynValue,
+}
+
+impl OnnxSegmenter {
+    /// Loads ONNX Runtime if that has not happened yet, makes a session on the provider asked for, checks contract against
+    /// graph, runs the net once at the size of `fit` and compares the golden samples of the head.
+    ///
+    /// # Errors
+    /// Kind 78 with one line and the remedy. A provider that was asked for by name is never replaced by another.
+    pub fn open(model: &Model, head: Option<&str>, fit: Fit, options: &SessionOptions) -> Result<Self> {
+        let head = model.contract.head(head).map_err(|e| fault(Kind::Config, e))?;
+        let runtime = runtime()?;
+        let asked = match options.provider {
+            Provider::Auto => &Provider::ORDER[..],
+            _ => std::slice::from_ref(&options.provider),
+        };
+        let mut refused = Vec::new();
+        for provider in asked {
+            match Self::open_on(runtime, model, head, fit, *provider, options) {
+                Ok(mut segmenter) => {
+                    segmenter.report.refused = refused;
+                    return Ok(segmenter);
+                }
+                Err(error) => refused.push((provider.to_string(), format!("{error:#}"))),
+            }
+        }
+        let (name, why) = refused.pop().expect("at least one provider is asked");
+        Err(fault(Kind::Config, format!("{} cannot run on {name}: {why}", model.origin)))
+    }
+
+    fn open_on(runtime: &Runtime, model: &Model, head: &Head, fit: Fit, provider: Provider, options: &SessionOptions) -> Result<Self> {
+        let session = provider::session(runtime, model, provider, options)?;
+        check_graph(&session, &model.contract, head, &fit)?;
+        let nodes = placement(&session).unwrap_or_default();
+        let own: &[&str] = match provider {
+            Provider::Auto | Provider::Cpu => &["CPUExecutionProvider"],
+            Provider::Cuda => &["CUDAExecutionProvider"],
+            Provider::TensorRt => &["TensorrtExecutionProvider", "CUDAExecutionProvider"],
+            Provider::OpenVino => &["OpenVINOExecutionProvider"],
+        };
+        if provider != Provider::Cpu {
+            check_placement(&nodes, own)?;
+        }
+        let words: Vec<_> = nodes.iter().map(|(name, (nodes, _))| format!("{nodes} nodes on {name}")).collect();
+        let mut selector = OutputSelector::no_default().with(&head.tensor);
+        for state in &model.contract.states {
+            selector = selector.with(&state.output);
+        }
+        let states = model.contract.states.iter().map(|s| {
+            let shape = state_shape(&session, &s.input)?;
+            Ok(State {
+                input: s.input.clone(),
+                output: s.output.clone(),
+                value: zeros(&shape)?,
+                shape,
+            })
+        });
+        let mut segmenter = Self {
+            states: states.collect::<Result<_>>()?,
+            session,
+            outputs: RunOptions::new()?.with_outputs(selector),
+            input: model.contract.input.clone(),
+            head: head.clone(),
+            report: ProviderReport {
+                taken: provider.to_string(),
+                placement: words.join(", "),
+                refused: Vec::new(),
+            },
+            goldens: 0,
+        };
+        // A size that the net cannot take shows here and not in the middle of a run.
+        let grey = Tensor {
+            values: vec![0.0; 3 * fit.width as usize * fit.height as usize],
+            fit,
+        };
+        segmenter
+            .infer(&grey)
+            .with_context(|| format!("cannot take {}x{}", fit.width, fit.height))?;
+        segmenter.reset()?;
+        segmenter.goldens = check_goldens(&mut segmenter, &model.contract, head)?;
+        Ok(segmenter)
+    }
+
+    /// What runs and why.
+    pub fn report(&self) -> &ProviderReport {
+        &self.report
+    }
+
+    /// The head that is read.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// How many golden samples agreed when the model was opened.
+    pub fn goldens(&self) -> usize {
+        self.goldens
+    }
+
+    /// Forgets what earlier frames have left in recurrent states.
+    ///
+    /// # Errors
+    /// If there is no memory.
+    pub fn reset(&mut self) -> Result<()> {
+        for state in &mut self.states {
+            state.value = zeros(&state.shape)?;
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, input: &Tensor) -> Result<DynValue> {
+        let (width, height) = (input.fit.width as usize, input.fit.height as usize);
+        let shape = match self.input.layout {
+            Layout::Nchw => [1, 3, height, width],
+            Layout::Nhwc => [1, height, width, 3],
+        };
+        let frame = TensorRef::from_array_view((shape, &input.values[..]))?;
+        let mut feeds: Vec<(&str, SessionInputValue<'_>)> = vec![(&self.input.tensor, frame.into())];
+        feeds.extend(self.states.iter().map(|s| (s.input.as_str(), SessionInputValue::from(&s.value))));
+        let mut outputs = self
+            .session
+            .run_with_options(feeds, &self.outputs)
+            .map_err(|e| anyhow::anyhow!("{}", one_line(&e.to_string())))?;
+        let scores = outputs.remove(&self.head.tensor).context("ONNX Runtime left the output out")?;
+        let mut next = Vec::new();
+        for state in &self.states {
+            next.push(outputs.remove(&state.output).context("ONNX Runtime left a state out")?);
+        }
+        drop(outputs);
+        for (state, value) in self.states.iter_mut().zip(next) {
+            state.value = value;
+        }
+        Ok(scores)
+    }
+
+    fn scores(&self, value: DynValue) -> Result<Scores> {
+        let shape = value.dtype().tensor_shape().context("the output is no tensor")?.to_vec();
+        let axes: Vec<usize> = shape.iter().map(|n| usize::try_from(*n).unwrap_or(0)).collect();
+        let floats = self.head.kind != OutputKind::ClassIds;
+        let (classes, height, width) = match (&axes[..], self.head.layout) {
+            ([1, h, w], _) if !floats => (1, *h, *w),
+            ([1, c, h, w], Layout::Nchw) | ([1, h, w, c], Layout::Nhwc) => (*c, *h, *w),
+            _ => (0, 0, 0),
+        };
+        let wanted = if floats { self.head.scored().count() } else { 1 };
+        if classes != wanted || width == 0 || height == 0 {
+            bail!(
+                "output {:?} came as {shape:?}, wanted {wanted} channels in {:?}",
+                self.head.tensor,
+                self.head.layout
+            );
+        }
+        let element = value.dtype().tensor_type();
+        let values = match element {
+            Some(ort::value::TensorElementType::Float32) if floats => Values::Floats {
+                scores: Buffer::from_runtime(value.downcast::<TensorValueType<f32>>()?),
+                classes,
+                layout: self.head.layout,
+            },
+            Some(ort::value::TensorElementType::Uint8) if !floats => Values::U8(Buffer::from_runtime(value.downcast()?)),
+            Some(ort::value::TensorElementType::Int32) if !floats => Values::I32(Buffer::from_runtime(value.downcast()?)),
+            Some(ort::value::TensorElementType::Int64) if !floats => Values::I64(Buffer::from_runtime(value.downcast()?)),
+            _ => bail!(
+                "output {:?} came as {element:?}, which is not {:?}",
+                self.head.tensor,
+                self.head.kind
+            ),
+        };
+        Ok(Scores { width, height, values })
+    }
+}
+
+fn zeros(shape: &[i64]) -> Result<DynValue> {
+    let length = shape.iter().product::<i64>() as usize;
+    Ok(ort::value::Tensor::from_array((shape.to_vec(), vec![0.0_f32; length]))?.into_dyn())
+}
+
+impl Segmenter for OnnxSegmenter {
+    fn infer(&mut self, input: &Tensor) -> Result<Scores> {
+        let wanted = 3 * input.fit.width as usize * input.fit.height as usize;
+        if input.values.len() != wanted {
+            return Err(fault(
+                Kind::Internal,
+                format!("tensor has {} values, wanted {wanted}", input.values.len()),
+            ));
+        }
+        let value = self.run(input)?;
+        self.scores(value)
+    }
+
+    fn provider(&self) -> &str {
+        &self.report.taken
+    }
+}

@@ -1,0 +1,32 @@
+//! Streaming semantic segmentation: a camera or a video in, the segmented stream out.
+//!
+//! `source -> preprocess -> infer -> postprocess -> overlay -> sink`, one thread a stage, never backwards.
+
+pub mod cli;
+pub mod color;
+pub mod commands;
+pub mod config;
+pub mod doctor;
+pub mod error;
+pub mod frame;
+pub mod infer;
+mod media;
+pub mod overlay;
+pub mod panics;
+pub mod pipeline;
+pub mod postprocess;
+pub mod preprocess;
+pub mod progress;
+pub mod sheet;
+pub mod signals;
+pub mod sink;
+pub mod source;
+pub mod stats;
+#[doc(hidden)]
+pub mod testing;
+
+pub use frame::{ClassMap, Frame, VideoFormat};
+pub use infer::{PictureSegmenter, Provider, Segmenter};
+pub use pipeline::{FrameClasses, Pipeline, Plan, Ready};
+pub use source::StopFlag;
+pub use stats::Report;

@@ -1,0 +1,399 @@
+//! The whole way from an input to its outputs, for this program and for others that embed it.
+//!
+//! [`Pipeline`] says what is wanted, [`Pipeline::open`] opens and checks everything, [`Ready::run`] runs it: one thread a stage,
+//! a bounded queue before each, order kept because there is only one way.
+
+mod crew;
+mod outputs;
+mod queue;
+mod record;
+mod sessions;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use crate::config::{OnExisting, PipelineConfig};
+use crate::error::{Kind, WithKind, fault, kind_of};
+use crate::frame::{ClassMap, VideoFormat};
+use crate::infer::{Provider, ProviderReport};
+use crate::overlay::Overlay;
+use crate::postprocess::Postprocessor;
+use crate::preprocess::Preprocessor;
+use crate::sheet::ContactSheet;
+use crate::sink::{self, SinkOptions};
+use crate::source::{self, SourceOptions, StopFlag};
+use crate::stats::{ModelUsed, Report};
+use anyhow::Result;
+use maskline_models::classes::palette;
+use maskline_models::{Class, Fit, Model, builtin};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What shall be done; nothing happens until [`Pipeline::open`] or [`Pipeline::run`].
+///
+/// ```no_run
+/// let report = maskline::Pipeline::new("dashcam.mp4")
+///     .video("masked.mp4")
+///     .alpha(0.4)
+///     .on_classes(|frame| {
+///         for (class, share) in frame.shares() {
+///             println!("frame {}: {:.0} % {}", frame.index, 100.0 * share, class.name);
+///         }
+///         Ok(())
+///     })
+///     .run()?;
+/// println!("{report}");
+/// # Ok::<(), anyhow::Error>(())
+/// ```
+pub struct Pipeline {
+    config: PipelineConfig,
+    on_classes: Option<OnClasses>,
+    stop: StopFlag,
+    started: Instant,
+}
+
+/// Longer than any decoder needs for one frame.
+const SOURCE_GRACE: Duration = Duration::from_secs(5);
+
+type OnClasses = Box<dyn FnMut(&FrameClasses<'_>) -> Result<()> + Send>;
+
+/// The class map of one frame, as [`Pipeline::on_classes`] gets it.
+#[derive(Debug, Clone, Copy)]
+pub struct FrameClasses<'a> {
+    /// Number of the frame in the stream, from 0.
+    pub index: u64,
+    /// Presentation time in nanoseconds from the start of the output.
+    pub pts_ns: u64,
+    /// Size and colour of the frame.
+    pub format: &'a VideoFormat,
+    /// Class ids at the net's resolution; it covers exactly the frame.
+    pub map: &'a ClassMap,
+    /// What the ids mean.
+    pub classes: &'a [Class],
+    /// How long the net took.
+    pub inference: Duration,
+}
+
+impl<'a> FrameClasses<'a> {
+    /// The share (0-1) of the frame of every class that counts, in the order of the contract.
+    pub fn shares(&self) -> Vec<(&'a Class, f64)> {
+        record::shares(&self.map.ids, self.classes)
+    }
+}
+
+impl Pipeline {
+    /// Reads this input: a file, a folder of pictures, a numbered sequence such as `dir/%06d.png`, or `test:`.
+    pub fn new(input: impl Into<String>) -> Self {
+        let mut config = PipelineConfig::default();
+        config.source.input = input.into();
+        Self::from_config(config)
+    }
+
+    /// Does what a configuration says.
+    pub fn from_config(config: PipelineConfig) -> Self {
+        Self {
+            config,
+            on_classes: None,
+            stop: StopFlag::default(),
+            started: Instant::now(),
+        }
+    }
+
+    /// Uses this model: `builtin:NAME`, the name of a built-in one, or a file. Without this call, the default built-in one.
+    pub fn model(mut self, name: impl Into<String>) -> Self {
+        self.config.model.name = Some(name.into());
+        self
+    }
+
+    /// Reads the model's contract from this sidecar.
+    pub fn contract(mut self, sidecar: impl Into<PathBuf>) -> Self {
+        self.config.model.contract = Some(sidecar.into());
+        self
+    }
+
+    /// Uses this one of the model's outputs instead of the first.
+    pub fn head(mut self, name: impl Into<String>) -> Self {
+        self.config.model.head = Some(name.into());
+        self
+    }
+
+    /// Runs the net at this width and height instead of what fits the frames.
+    pub fn size(mut self, width: u32, height: u32) -> Self {
+        self.config.model.size = Some((width, height));
+        self
+    }
+
+    /// Runs the net there. `Auto` is the default.
+    pub fn provider(mut self, provider: Provider) -> Self {
+        self.config.session.provider = provider;
+        self
+    }
+
+    /// Begins so many nanoseconds from the start.
+    pub fn start_ns(mut self, start_ns: u64) -> Self {
+        self.config.source.start_ns = start_ns;
+        self
+    }
+
+    /// Ends after so many frames.
+    pub fn frames(mut self, frames: u64) -> Self {
+        self.config.source.frames = Some(frames);
+        self
+    }
+
+    /// Share of the class colour in the masked video, 0-1.
+    pub fn alpha(mut self, alpha: f32) -> Self {
+        self.config.overlay.alpha = alpha;
+        self
+    }
+
+    /// Draws only these classes.
+    pub fn only<S: Into<String>>(mut self, classes: impl IntoIterator<Item = S>) -> Self {
+        self.config.overlay.only = Some(classes.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Writes the masked video there: .mp4, .mkv or .webm.
+    pub fn video(mut self, path: impl Into<PathBuf>) -> Self {
+        self.config.output.video = Some(path.into());
+        self
+    }
+
+    /// Writes one indexed PNG a frame into this folder.
+    pub fn masks(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.config.output.masks = Some(folder.into());
+        self
+    }
+
+    /// Writes a JSON line a frame there.
+    pub fn json(mut self, path: impl Into<PathBuf>) -> Self {
+        self.config.output.json = Some(path.into());
+        self
+    }
+
+    /// Replaces outputs that are there already, instead of refusing to run.
+    pub fn overwrite(mut self) -> Self {
+        self.config.output.existing = OnExisting::Replace;
+        self
+    }
+
+    /// Calls this with the class map of every frame, in order, on a thread of its own. An error ends the run.
+    pub fn on_classes(mut self, call: impl FnMut(&FrameClasses<'_>) -> Result<()> + Send + 'static) -> Self {
+        self.on_classes = Some(Box::new(call));
+        self
+    }
+
+    /// Ends the run early, as if the input were over, when this flag is raised.
+    pub fn stop_with(mut self, stop: StopFlag) -> Self {
+        self.stop = stop;
+        self
+    }
+
+    /// Counts the times in the report from here instead of from the making of this value.
+    pub fn started_at(mut self, started: Instant) -> Self {
+        self.started = started;
+        self
+    }
+
+    /// Opens input, model and outputs and checks that they fit each other. Outputs get their names at the end of the run.
+    ///
+    /// # Errors
+    /// One line with its kind ([`crate::error`]).
+    pub fn open(self) -> Result<Ready> {
+        let Self { config, stop, .. } = self;
+        check_values(&config)?;
+        if self.on_classes.is_none() || config.output != Default::default() {
+            outputs::check(&config)?;
+        }
+        let model = open_model(&config)?;
+        let head = model.contract.head(config.model.head.as_deref()).kind_config()?.clone();
+        let mut source = source::open(
+            &config.source.input,
+            &SourceOptions {
+                start_ns: config.source.start_ns,
+                frames: config.source.frames,
+                stop: stop.clone(),
+                image_rate: config.source.image_rate.unwrap_or(SourceOptions::default().image_rate),
+                ..SourceOptions::default()
+            },
+        )?;
+        let format = source.format.clone();
+        let input = &model.contract.input;
+        let fit = Fit::plan(input, format.width, format.height, config.model.size).kind_config()?;
+        let overlay = match &config.output.video {
+            Some(_) => Some(Overlay::new(&head.classes, &format, config.overlay.clone())?),
+            None => None,
+        };
+        let (segmenters, provider) = sessions::open(&model, config.model.head.as_deref(), fit, &config.session)?;
+        let masks = config.output.masks.as_deref();
+        let masks = masks
+            .map(|folder| sink::masks::MaskWriter::create(folder, &palette(&head.classes)))
+            .transpose()?;
+        let json = config.output.json.as_deref().map(record::PendingFile::create).transpose()?;
+        let sheet = config
+            .output
+            .sheet
+            .clone()
+            .map(|path| ContactSheet::new(path, &format))
+            .transpose()?;
+        let packets = std::mem::take(&mut source.packets);
+        let sink = match &config.output.video {
+            Some(video) => sink::create(video, &format, packets, &sink_options(&config))?,
+            None => sink::null(),
+        };
+        let model_used = ModelUsed {
+            name: model.contract.name.clone(),
+            origin: model.origin.clone(),
+            sha256: model.sha256(),
+            head: head.name.clone(),
+            input_width: fit.width,
+            input_height: fit.height,
+        };
+        let mut notes = std::mem::take(&mut source.notes);
+        notes.extend(sink.notes());
+        Ok(Ready {
+            plan: Plan {
+                input: source.description.clone(),
+                frames_total: source.frames_total,
+                format: format.clone(),
+                model: model_used,
+                provider,
+                notes,
+            },
+            stages: wire::Stages {
+                source,
+                preprocess: Preprocessor::new(input, &fit, &format)?,
+                segmenters,
+                postprocess: Postprocessor::new(&head, &fit),
+                overlay,
+                record: wire::Recorder {
+                    classes: Arc::new(head.classes),
+                    masks,
+                    json,
+                    on_classes: self.on_classes,
+                },
+                sheet,
+                sink,
+                source_grace: SOURCE_GRACE,
+            },
+            config,
+            stop,
+            started: self.started,
+        })
+    }
+
+    /// Opens everything and runs it without a word.
+    ///
+    /// # Errors
+    /// One line with its kind ([`crate::error`]).
+    pub fn run(self) -> Result<Report> {
+        self.open()?.run(|_| {})
+    }
+}
+
+/// A pipeline whose parts are open and fit each other.
+pub struct Ready {
+    plan: Plan,
+    stages: wire::Stages,
+    config: PipelineConfig,
+    stop: StopFlag,
+    started: Instant,
+}
+
+/// What is going to happen.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The input in a few words.
+    pub input: String,
+    /// How many frames will come, as far as the input tells.
+    pub frames_total: Option<u64>,
+    /// Size and colour of the frames.
+    pub format: Arc<VideoFormat>,
+    /// The net.
+    pub model: ModelUsed,
+    /// What runs it.
+    pub provider: ProviderReport,
+    /// What the user should know, one line each.
+    pub notes: Vec<String>,
+}
+
+impl Ready {
+    /// What is going to happen.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Runs it to its end. `progress` hears how many frames are done after each of them.
+    ///
+    /// # Errors
+    /// The earliest failure of a stage, one line with its kind ([`crate::error`]); then no output has its final name.
+    pub fn run(self, progress: impl FnMut(u64) + Send + 'static) -> Result<Report> {
+        let Self {
+            plan,
+            stages,
+            config,
+            stop,
+            started,
+        } = self;
+        let partial = stages.sink.partial().map(Path::to_path_buf);
+        let outcome = wire::run(stages, stop, progress);
+        let done = outcome.map_err(|error| match partial.filter(|p| p.exists()) {
+            Some(partial) => {
+                let kept = partial.display();
+                fault(kind_of(&error), format!("{error:#}; what was written until then is in {kept}"))
+            }
+            None => error,
+        })?;
+        let report = wire::report(&plan, &config, done, started);
+        if let Some(path) = &config.output.report {
+            let mut file = record::PendingFile::create(path)?;
+            file.line(&report)?;
+            file.finish()?;
+        }
+        Ok(report)
+    }
+}
+
+trait KindConfig<T> {
+    fn kind_config(self) -> Result<T>;
+}
+
+impl<T> KindConfig<T> for Result<T, String> {
+    fn kind_config(self) -> Result<T> {
+        self.map_err(|message| fault(Kind::Config, message))
+    }
+}
+
+/// What flags and files have checked already, for those who fill a configuration by themselves.
+fn check_values(config: &PipelineConfig) -> Result<()> {
+    let alpha = config.overlay.alpha;
+    if !(0.0..=1.0).contains(&alpha) {
+        return Err(fault(Kind::Usage, format!("alpha is {alpha}, wanted 0 to 1")));
+    }
+    if config.source.frames == Some(0) {
+        return Err(fault(Kind::Usage, "frames is 0, wanted at least 1"));
+    }
+    Ok(())
+}
+
+fn sink_options(config: &PipelineConfig) -> SinkOptions {
+    let default = SinkOptions::default();
+    SinkOptions {
+        speed: config.output.speed,
+        quality: config.output.quality.unwrap_or(default.quality),
+        ..default
+    }
+}
+
+/// The model of a configuration: the one it names, or the default built-in one.
+pub(crate) fn open_model(config: &PipelineConfig) -> Result<Model> {
+    let name = config.model.name.as_deref().or(builtin::default());
+    let name = name.ok_or_else(|| {
+        fault(
+            Kind::Config,
+            "this build has no built-in model: name an ONNX file with --model (or name, file in [model])",
+        )
+    })?;
+    Model::open(name, config.model.contract.as_deref()).kind(Kind::Config)
+}

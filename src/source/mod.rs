@@ -1,0 +1,117 @@
+//! Whatever moving pictures come from: a file, a sequence of pictures or a test pattern becomes [`Frame`]s.
+
+mod file;
+mod inside;
+mod packets;
+mod pattern;
+mod pictures;
+mod stream;
+mod whole;
+
+use crate::error::{Kind, fault};
+use crate::frame::{Frame, PacketStream, VideoFormat};
+use crate::media;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Tells a source to end its stream; everything behind it then drains and finishes by itself.
+#[derive(Debug, Clone, Default)]
+pub struct StopFlag(Arc<AtomicBool>);
+
+impl StopFlag {
+    /// Asks for the end. Safe in a signal handler.
+    pub fn request(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether the end was asked for.
+    pub fn requested(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// How to read an input.
+#[derive(Debug, Clone)]
+pub struct SourceOptions {
+    /// Where to begin, from the start of the input.
+    pub start_ns: u64,
+    /// How many frames to give at most.
+    pub frames: Option<u64>,
+    /// Ends the stream when requested.
+    pub stop: StopFlag,
+    /// Threads of the video decoder; without a number, as many as there are cores.
+    pub threads: Option<usize>,
+    /// Frames per second of a sequence of pictures, as a fraction.
+    pub image_rate: (u32, u32),
+    /// A test pattern runs against the clock, and its newest frame wins. Files never do.
+    pub live: bool,
+}
+
+impl Default for SourceOptions {
+    fn default() -> Self {
+        Self {
+            start_ns: 0,
+            frames: None,
+            stop: StopFlag::default(),
+            threads: None,
+            image_rate: (25, 1),
+            live: false,
+        }
+    }
+}
+
+/// Where frames come from.
+pub trait Source: Send {
+    /// The next frame; `None` after the last, for ever.
+    ///
+    /// # Errors
+    /// One line with its kind, once; the frames before it are good, and afterwards the stream has ended.
+    fn next(&mut self) -> anyhow::Result<Option<Frame>>;
+
+    /// How many frames were replaced by newer ones; 0 for anything but a live source.
+    fn dropped(&self) -> u64;
+}
+
+/// An input that is ready to give frames.
+pub struct Opened {
+    /// Size and colour of every frame.
+    pub format: Arc<VideoFormat>,
+    /// The frames.
+    pub frames: Box<dyn Source>,
+    /// Streams that pass untouched: hand them to the sink, or drop them.
+    pub packets: Vec<PacketStream>,
+    /// How many frames will come, as far as the input tells: an estimate for files, exact for pictures.
+    pub frames_total: Option<u64>,
+    /// How long they will last, as far as the input tells.
+    pub duration_ns: Option<u64>,
+    /// What it is, in a few words: codec, size, rate, audio.
+    pub description: String,
+    /// What the user should know, one line each: streams that are left out.
+    pub notes: Vec<String>,
+}
+
+/// Opens `input`: a file, a folder of pictures, a numbered sequence such as `dir/%06d.png`, or `test:`.
+///
+/// # Errors
+/// One line with its kind: 65 for an input that is missing, damaged or no video, 64 for options that make no sense with
+/// it, 78 where a GStreamer plugin is missing.
+pub fn open(input: &str, options: &SourceOptions) -> anyhow::Result<Opened> {
+    media::init()?;
+    if let Some(pattern) = input.strip_prefix("test:") {
+        return pattern::open(input, pattern, options);
+    }
+    let path = Path::new(input);
+    match path.metadata() {
+        Ok(found) if found.is_dir() => pictures::open(input, pictures::in_folder(path)?, options),
+        Ok(_) => file::open(path, options),
+        Err(error) => match pictures::in_sequence(path)? {
+            Some(files) => pictures::open(input, files, options),
+            None if error.kind() == std::io::ErrorKind::NotFound => {
+                let text = format!("{input} does not exist: wanted a video file, a folder of pictures, or test:");
+                Err(fault(Kind::BadInput, text))
+            }
+            None => Err(fault(Kind::BadInput, format!("{input} cannot be opened: {error}"))),
+        },
+    }
+}

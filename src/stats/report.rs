@@ -1,0 +1,178 @@
+//! What a run did, for people and as JSON (docs/formats.md).
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// What a run did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Version of this program.
+    pub maskline: String,
+    /// What was read.
+    pub input: String,
+    /// The masked video, where one was written.
+    pub output: Option<String>,
+    /// Width of the frames in pixels.
+    pub width: u32,
+    /// Height of the frames in pixels.
+    pub height: u32,
+    /// How it ended.
+    pub ended_by: Ending,
+    /// How many frames went where.
+    pub frames: FrameCounts,
+    /// Seconds from the start of the process (of the call, in a library) until the output was complete.
+    pub wall_s: f64,
+    /// Seconds of that in which frames flowed, finishing the file included.
+    pub stream_s: f64,
+    /// CPU seconds of the process, all threads.
+    pub cpu_s: f64,
+    /// Frames out per second of `stream_s`.
+    pub frames_per_s: f64,
+    /// Milliseconds from the start of the process until the first masked frame went to the output; `None` without a frame.
+    pub first_frame_ms: Option<f64>,
+    /// Most resident memory in MiB.
+    pub peak_memory_mib: f64,
+    /// The net.
+    pub model: ModelUsed,
+    /// What ran it.
+    pub provider: ProviderUsed,
+    /// Times and queues, in the order of the stages.
+    pub stages: Vec<StageReport>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// The input was over, or as many frames were done as were asked for.
+    EndOfInput,
+    /// Somebody asked to stop; what was read until then is in the output.
+    Stopped,
+}
+
+/// How many frames went where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct FrameCounts {
+    /// Came from the source.
+    #[serde(rename = "in")]
+    pub read: u64,
+    /// Went to the output.
+    #[serde(rename = "out")]
+    pub written: u64,
+    /// Went through the net.
+    pub inferred: u64,
+    /// Left out by the source, because they came too fast.
+    pub dropped: u64,
+    /// Had some scores that were no numbers.
+    pub nan: u64,
+}
+
+/// The net that ran.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelUsed {
+    /// Its name in the contract.
+    pub name: String,
+    /// Where it came from: a path or `builtin:NAME`.
+    pub origin: String,
+    /// SHA-256 of the ONNX file.
+    pub sha256: String,
+    /// Which of its outputs.
+    pub head: String,
+    /// Width at which it ran.
+    pub input_width: u32,
+    /// Height at which it ran.
+    pub input_height: u32,
+}
+
+/// The execution provider that ran it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProviderUsed {
+    /// What was asked for.
+    pub asked: String,
+    /// What ran.
+    pub taken: String,
+    /// What was tried before, and why it could not.
+    pub refused: Vec<Refusal>,
+}
+
+/// Why a provider was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Which.
+    pub provider: String,
+    /// One line.
+    pub why: String,
+}
+
+/// Times and queue of one stage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StageReport {
+    /// Its name.
+    pub stage: String,
+    /// Threads that took frames in turn.
+    pub threads: usize,
+    /// Frames that went through.
+    pub frames: u64,
+    /// Mean time for a frame.
+    pub mean_ms: f64,
+    /// Half of the frames took at most that.
+    pub p50_ms: f64,
+    /// 95 % of the frames took at most that.
+    pub p95_ms: f64,
+    /// The slowest frame.
+    pub max_ms: f64,
+    /// Frames that waited in the queue before the stage (before each of its threads) when it took one, on average.
+    pub queue_mean_frames: f64,
+    /// The most that ever waited.
+    pub queue_max_frames: usize,
+    /// The most that could.
+    pub queue_capacity_frames: usize,
+}
+
+impl fmt::Display for Report {
+    /// Three lines for people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = self.frames;
+        write!(
+            f,
+            "{} frames in {:.1} s: {:.1} frames/s",
+            counts.written, self.stream_s, self.frames_per_s
+        )?;
+        if counts.dropped > 0 {
+            write!(f, ", {} dropped", counts.dropped)?;
+        }
+        if counts.nan > 0 {
+            write!(f, ", {} with scores that are no numbers", counts.nan)?;
+        }
+        if self.ended_by == Ending::Stopped {
+            write!(f, ", stopped before the end")?;
+        }
+        let model = &self.model;
+        write!(
+            f,
+            "\n{} at {}x{} on {}; {:.1} CPU s, {:.0} MiB",
+            model.name, model.input_width, model.input_height, self.provider.taken, self.cpu_s, self.peak_memory_mib
+        )?;
+        if let Some(output) = &self.output {
+            write!(f, "\nwritten to {output}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Report {
+    /// A line a stage, for people who ask for more.
+    pub fn stage_table(&self) -> String {
+        let mut table = format!(
+            "{:<12}{:>8}{:>8}{:>10}{:>10}{:>10}{:>18}",
+            "stage", "threads", "frames", "p50 ms", "p95 ms", "max ms", "queue mean/max"
+        );
+        for s in &self.stages {
+            table += &format!(
+                "\n{:<12}{:>8}{:>8}{:>10.2}{:>10.2}{:>10.2}{:>16.1}/{}",
+                s.stage, s.threads, s.frames, s.p50_ms, s.p95_ms, s.max_ms, s.queue_mean_frames, s.queue_max_frames
+            );
+        }
+        table
+    }
+}

@@ -1,0 +1,58 @@
+//! What this process has used so far, as the kernel counts it.
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::time::{ClockId, clock_gettime};
+use std::time::{Duration, Instant};
+
+/// CPU seconds of all threads, user and system.
+pub fn cpu_seconds() -> f64 {
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else { return 0.0 };
+    let seconds = |t: nix::sys::time::TimeVal| t.tv_sec() as f64 + t.tv_usec() as f64 / 1e6;
+    seconds(usage.user_time()) + seconds(usage.system_time())
+}
+
+/// The most memory that was resident at once, in MiB.
+pub fn peak_memory_mib() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let kib = status
+        .lines()
+        .find_map(|l| l.strip_prefix("VmHWM:"))
+        .and_then(|l| l.trim().split(' ').next()?.parse::<f64>().ok());
+    (kib.unwrap_or(0.0) / 1024.0 * 10.0).round() / 10.0
+}
+
+/// When this process was started (to 10 ms), so that loading its libraries counts as well. Now, where that is not known.
+pub fn process_start() -> Instant {
+    let now = Instant::now();
+    age().and_then(|age| now.checked_sub(age)).unwrap_or(now)
+}
+
+fn age() -> Option<Duration> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The name in parentheses may hold blanks; the start time is field 22, the 20th behind it (proc(5)).
+    let ticks: u64 = stat.rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()?;
+    let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok()?? as u64;
+    let up = Duration::from(clock_gettime(ClockId::CLOCK_BOOTTIME).ok()?);
+    up.checked_sub(Duration::from_millis(ticks * 1000 / per_second))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_shows_up_as_cpu_time_and_memory_as_memory() {
+        let before = cpu_seconds();
+        let mut sum = 0_u64;
+        while cpu_seconds() - before < 0.02 {
+            sum = std::hint::black_box(sum.wrapping_add(1));
+        }
+        assert!(peak_memory_mib() > 1.0);
+    }
+
+    #[test]
+    fn the_process_began_before_now_and_not_long_ago() {
+        let age = process_start().elapsed();
+        assert!(age < Duration::from_secs(24 * 3600), "{age:?}");
+    }
+}

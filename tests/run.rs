@@ -1,0 +1,288 @@
+//! What `maskline run` does with videos.
+
+#![allow(clippy::unwrap_used, reason = "a panic in a test is the failure that is wanted")]
+
+mod support;
+
+use maskline::stats::{Ending, Report};
+use maskline::testing::Brightness;
+use maskline_models::contract::{Resize, Size};
+use serde_json::Value;
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use support::{Bench, Clip, MS, number, read_audio, read_video};
+
+fn report(path: &Path) -> Report {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+fn lines(path: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(path).unwrap();
+    text.lines().map(|l| serde_json::from_str(l).unwrap()).collect()
+}
+
+#[test]
+fn every_frame_of_a_file_comes_out_once_in_order_at_its_own_time() {
+    let bench = Bench::new();
+    // A width that is no multiple of 4, an odd height after scaling by nothing, and a rate that varies.
+    let clip = Clip {
+        times_ms: (0..60).map(|k| 40 * k + if k > 30 { 333 } else { 0 } + k % 3).collect(),
+        ..Clip::regular(854, 478, 60)
+    };
+    clip.write(&bench.path("in.mp4"));
+    bench.run("in.mp4 -o out.mp4").ok();
+    let shown = read_video(&bench.path("out.mp4"));
+    let numbers: Vec<_> = shown.iter().map(|s| s.number).collect();
+    assert_eq!(numbers, (0..60).collect::<Vec<u8>>());
+    for (frame, time) in shown.iter().zip(&clip.times_ms) {
+        assert!(frame.pts_ns.abs_diff(time * MS) < MS, "{frame:?}, wanted {time} ms");
+        assert_eq!(frame.size, (854, 478));
+    }
+}
+
+#[test]
+fn audio_passes_untouched() {
+    let bench = Bench::new();
+    let clip = Clip {
+        audio: true,
+        ..Clip::regular(320, 240, 30)
+    };
+    clip.write(&bench.path("in.mp4"));
+    bench.run("in.mp4 -o out.mp4").ok();
+    let before = read_audio(&bench.path("in.mp4"));
+    assert!(before.len() > 20, "the input has audio");
+    assert_eq!(read_audio(&bench.path("out.mp4")), before);
+}
+
+#[test]
+fn masks_are_pictures_of_the_frames_size_whose_pixels_are_class_ids() {
+    let bench = Bench::new();
+    Clip::regular(322, 242, 12).write(&bench.path("in.mp4"));
+    bench.run("in.mp4 --masks masks").ok();
+    for k in 0..12 {
+        assert_eq!(mask(&bench, k), (k, (322, 242)));
+    }
+    let file = fs::File::open(bench.path("masks/000000.png")).unwrap();
+    let png = png::Decoder::new(BufReader::new(file)).read_info().unwrap();
+    assert_eq!(png.info().color_type, png::ColorType::Indexed);
+    assert_eq!(png.info().palette.as_ref().unwrap()[..6], [0x1e, 0x3c, 0xff, 0xff, 0x8c, 0x00]);
+    assert_eq!(fs::read_dir(bench.path("masks")).unwrap().count(), 12);
+}
+
+/// The number that mask `k` shows, and the size of that mask.
+fn mask(bench: &Bench, k: u8) -> (u8, (u32, u32)) {
+    let file = fs::File::open(bench.path(&format!("masks/{k:06}.png"))).unwrap();
+    let mut png = png::Decoder::new(BufReader::new(file)).read_info().unwrap();
+    let mut ids = vec![0; png.output_buffer_size().unwrap()];
+    let info = png.next_frame(&mut ids).unwrap();
+    let middle = info.height as usize / 2 * info.line_size;
+    (number(info.width as usize, |x| ids[middle + x] == 1), (info.width, info.height))
+}
+
+#[test]
+fn masks_of_a_letterboxed_net_cover_just_the_frame() {
+    let bench = Bench::new();
+    let net = Brightness {
+        size: Size::Fixed { width: 256, height: 64 },
+        resize: Resize::Letterbox { pad: 255 },
+        ..Brightness::default()
+    };
+    net.write(&bench.path("."));
+    Clip::regular(240, 240, 20).write(&bench.path("in.mp4"));
+    bench.run("in.mp4 --masks masks").ok();
+    for k in 0..20 {
+        assert_eq!(mask(&bench, k), (k, (240, 240)));
+    }
+}
+
+#[test]
+fn masks_of_a_longer_run_before_do_not_stay() {
+    let bench = Bench::new();
+    bench.run("test:ball?width=320&height=240 --frames 9 --masks masks").ok();
+    bench
+        .run("test:ball?width=320&height=240 --frames 4 --masks masks --overwrite")
+        .ok();
+    assert_eq!(fs::read_dir(bench.path("masks")).unwrap().count(), 4);
+}
+
+#[test]
+fn every_frame_has_a_json_line_with_its_shares() {
+    let bench = Bench::new();
+    Clip::regular(320, 240, 16).write(&bench.path("in.mp4"));
+    bench.run("in.mp4 --json frames.jsonl").ok();
+    let lines = lines(&bench.path("frames.jsonl"));
+    assert_eq!(lines.len(), 16);
+    for (k, line) in lines.iter().enumerate() {
+        assert_eq!(line["index"], k);
+        assert!(line["pts_ns"].as_u64().unwrap().abs_diff(40 * k as u64 * MS) < MS, "{line}");
+        assert!(line["inference_ms"].as_f64().unwrap() > 0.0, "{line}");
+        let share = |class: &str| line["share"][class].as_f64().unwrap();
+        let wanted = f64::from(k.count_ones()) / 8.0;
+        assert!((share("bright") - wanted).abs() < 0.05, "{line}");
+        assert!((share("dark") + share("bright") - 1.0).abs() < 1e-5, "{line}");
+    }
+}
+
+#[test]
+fn json_lines_can_go_to_another_program() {
+    let bench = Bench::new();
+    let ran = bench.run("test:ball?width=320&height=240 --frames 7 --json /dev/stdout").ok();
+    let indices: Vec<_> = ran
+        .stdout
+        .lines()
+        .map(|l| serde_json::from_str::<Value>(l).unwrap()["index"].clone())
+        .collect();
+    assert_eq!(indices, (0..7).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_report_accounts_for_every_frame_and_names_what_ran() {
+    let bench = Bench::new();
+    Clip::regular(320, 240, 25).write(&bench.path("in.mp4"));
+    bench.run("in.mp4 -o out.mp4 --report report.json --sheet sheet.png").ok();
+    let report = report(&bench.path("report.json"));
+    let counts = report.frames;
+    assert_eq!((counts.read, counts.written, counts.inferred), (25, 25, 25));
+    assert_eq!((counts.dropped, counts.nan), (0, 0));
+    assert_eq!(report.ended_by, Ending::EndOfInput);
+    assert_eq!((report.width, report.height), (320, 240));
+    assert_eq!(report.provider.asked, "cpu");
+    assert_eq!(report.model.name, "brightness");
+    let file = fs::read(bench.path("brightness.onnx")).unwrap();
+    let model = maskline_models::Model::from_bytes("x".into(), file.into(), None).unwrap();
+    assert_eq!(report.model.sha256, model.sha256());
+    let names: Vec<_> = report.stages.iter().map(|s| s.stage.as_str()).collect();
+    assert_eq!(names, ["source", "preprocess", "infer", "postprocess", "overlay", "sink"]);
+    for stage in &report.stages {
+        assert_eq!(stage.frames, 25, "{stage:?}");
+        assert!(stage.p50_ms <= stage.p95_ms && stage.p95_ms <= stage.max_ms, "{stage:?}");
+        assert!(stage.queue_max_frames <= stage.queue_capacity_frames, "{stage:?}");
+    }
+    assert!(report.cpu_s > 0.0 && report.wall_s >= report.stream_s && report.peak_memory_mib > 1.0);
+    assert!(report.first_frame_ms.unwrap() > 0.0);
+    assert!(bench.path("sheet.png").is_file());
+}
+
+#[test]
+fn start_and_frames_cut_a_piece_out_that_begins_at_zero() {
+    let bench = Bench::new();
+    Clip::regular(320, 240, 60).write(&bench.path("in.mp4"));
+    bench.run("in.mp4 -o out.mp4 --start 1 --frames 10").ok();
+    let shown = read_video(&bench.path("out.mp4"));
+    assert_eq!(shown.iter().map(|s| s.number).collect::<Vec<_>>(), (25..35).collect::<Vec<u8>>());
+    assert_eq!(shown[0].pts_ns, 0);
+}
+
+#[test]
+fn a_pipeline_file_runs_from_anywhere_and_flags_come_first() {
+    let bench = Bench::new();
+    fs::create_dir(bench.path("deep")).unwrap();
+    let text = "[source]\ninput = 'test:ball?width=320&height=240'\nframes = 50\n\
+        [model]\nfile = '../brightness.onnx'\n[execution]\nprovider = 'cpu'\n[output]\nvideo = 'out.mp4'\nreport = 'report.json'\n";
+    bench.write("deep/p.toml", text);
+    bench.maskline(["run", "deep/p.toml", "--frames", "5", "-o", "here.mp4"]).ok();
+    assert!(bench.path("here.mp4").is_file() && !bench.path("deep/out.mp4").exists());
+    assert_eq!(report(&bench.path("deep/report.json")).frames.written, 5);
+}
+
+#[test]
+fn an_output_that_is_there_is_replaced_only_when_asked_and_only_at_the_end() {
+    let bench = Bench::new();
+    bench.write("out.mp4", "precious");
+    bench
+        .run("test:ball?width=320&height=240 --frames 5 -o out.mp4")
+        .refused(64, "--overwrite");
+    assert_eq!(fs::read(bench.path("out.mp4")).unwrap(), b"precious");
+    // A run that fails leaves the old file, too.
+    bench.run("brightness.onnx --overwrite -o out.mp4").refused(65, "brightness.onnx");
+    assert_eq!(fs::read(bench.path("out.mp4")).unwrap(), b"precious");
+    bench.run("test:ball?width=320&height=240 --frames 5 -o out.mp4 --overwrite").ok();
+    assert_eq!(read_video(&bench.path("out.mp4")).len(), 5);
+}
+
+#[test]
+fn quiet_says_nothing_and_verbose_says_where_the_time_went() {
+    let bench = Bench::new();
+    let ran = bench.run("test:ball?width=320&height=240 --frames 5 -o a.mp4 --quiet").ok();
+    assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", ""));
+    let ran = bench.run("test:ball?width=320&height=240 --frames 5 -o b.mp4").ok();
+    assert!(
+        ran.stderr.contains("5 frames in") && !ran.stderr.contains("p95 ms"),
+        "{}",
+        ran.stderr
+    );
+    let ran = bench.run("test:ball?width=320&height=240 --frames 5 -o c.mp4 --verbose").ok();
+    assert!(
+        ran.stderr.contains("p95 ms") && ran.stderr.contains("postprocess"),
+        "{}",
+        ran.stderr
+    );
+}
+
+/// A run without an end, once its first progress line has come.
+fn endless(bench: &Bench) -> (Child, BufReader<std::process::ChildStderr>) {
+    let line = "run --model ./brightness.onnx --provider cpu test:live?width=320&height=240 -o out.mp4 --report report.json";
+    let mut child = bench.command().args(line.split(' ')).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("frames/s") {
+        line.clear();
+        assert_ne!(said.read_line(&mut line).unwrap(), 0, "the run ended by itself");
+    }
+    (child, said)
+}
+
+fn signal(name: &str, child: &Child) {
+    let sent = Command::new("sh")
+        .arg("-c")
+        .arg(format!("kill -{name} {}", child.id()))
+        .status()
+        .unwrap();
+    assert!(sent.success());
+}
+
+#[test]
+fn the_first_signal_finishes_the_file() {
+    for (name, code) in [("INT", 130), ("TERM", 143)] {
+        let bench = Bench::new();
+        let (mut child, mut said) = endless(&bench);
+        signal(name, &child);
+        let mut rest = String::new();
+        said.read_to_string(&mut rest).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{rest}");
+        let report = report(&bench.path("report.json"));
+        assert_eq!(report.ended_by, Ending::Stopped);
+        assert_eq!(read_video(&bench.path("out.mp4")).len() as u64, report.frames.written);
+    }
+}
+
+#[test]
+fn the_second_signal_leaves_at_once() {
+    let bench = Bench::new();
+    // Nobody ever writes into this pipe, so the program waits for its model for ever.
+    assert!(Command::new("mkfifo").arg(bench.path("never.onnx")).status().unwrap().success());
+    let args = ["run", "test:", "-o", "out.mp4", "--model", "./never.onnx"];
+    let mut child = bench.command().args(args).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap());
+    // The handler is there once the process opens the pipe for reading, which lets a writer in.
+    let pipe = fs::OpenOptions::new().write(true).open(bench.path("never.onnx")).unwrap();
+    signal("INT", &child);
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    assert!(line.contains("once more leaves at once"), "{line}");
+    signal("INT", &child);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    drop(pipe);
+    assert!(!bench.path("out.mp4").exists());
+}
+
+#[test]
+fn a_killed_run_leaves_nothing_under_the_final_name() {
+    let bench = Bench::new();
+    let (mut child, _said) = endless(&bench);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!bench.path("out.mp4").exists() && !bench.path("report.json").exists());
+}

@@ -1,0 +1,132 @@
+//! The flat strip layout in which the convolutions work.
+//!
+//! A strip is a few rows of an image. Rows stand one after the other with one zero between them (3x3 kernels), which serves as the right
+//! border of one row and the left border of the next, so the input of tap (ky, kx) for the output at flat position `p` always stands at
+//! `p + ky * stride + kx`: one run of vectors covers all rows, whatever the width. The outputs at the zero columns are never read.
+
+use crate::scratch::SharedOut;
+
+/// Where the rows of channels come from.
+pub(crate) trait Source: Sync {
+    /// Writes row `y` of channel `c` of image `n` into `dst` (as long as the row).
+    fn row(&self, n: usize, c: usize, y: usize, dst: &mut [f32]);
+}
+
+/// Where finished strips go.
+pub(crate) trait Sink: Sync {
+    /// Takes the rows `y0..y0 + strip.rows` of all channels of image `n`; channel `c` begins at `c * strip.out_plane` of `data`.
+    fn take(&self, n: usize, y0: usize, strip: &Strip, data: &[f32]);
+}
+
+/// Sizes of one strip, in floats.
+#[derive(Clone, Copy)]
+pub(crate) struct Strip {
+    pub(crate) width: usize,
+    /// Output rows.
+    pub(crate) rows: usize,
+    /// Zero rows and columns around the image: 1 for 3x3 kernels, 0 for 1x1.
+    pub(crate) pad: usize,
+    /// From a row to the next.
+    pub(crate) stride: usize,
+    /// Flat outputs, a multiple of the register.
+    pub(crate) len: usize,
+    /// From an input channel to the next.
+    pub(crate) in_plane: usize,
+    /// From an output channel to the next.
+    pub(crate) out_plane: usize,
+}
+
+impl Strip {
+    pub(crate) fn new(width: usize, rows: usize, kernel: usize, lanes: usize) -> Self {
+        let pad = kernel / 2;
+        let stride = width + pad;
+        let len = (rows * stride).next_multiple_of(lanes);
+        Self {
+            width,
+            rows,
+            pad,
+            stride,
+            len,
+            in_plane: odd_lines(len + 2 * pad * (stride + 1)),
+            out_plane: odd_lines(len),
+        }
+    }
+
+    /// Fills input planes for `channels`, from row `y0 - pad` on, with zeros outside the image and behind the last row.
+    #[inline(always)]
+    pub(crate) fn fill_input(&self, source: &impl Source, n: usize, channels: usize, y0: usize, height: usize, planes: &mut [f32]) {
+        for (c, plane) in planes.chunks_exact_mut(self.in_plane).take(channels).enumerate() {
+            for r in 0..self.rows + 2 * self.pad {
+                let row = &mut plane[r * self.stride..(r + 1) * self.stride];
+                row[..self.pad].fill(0.0);
+                match (y0 + r).checked_sub(self.pad).filter(|&y| y < height) {
+                    Some(y) => source.row(n, c, y, &mut row[self.pad..]),
+                    None => row.fill(0.0),
+                }
+            }
+            plane[(self.rows + 2 * self.pad) * self.stride..].fill(0.0);
+        }
+    }
+
+    /// Fills output-shaped planes for `channels`, zero at the border columns and behind the last row.
+    #[inline(always)]
+    pub(crate) fn fill_output(&self, source: &impl Source, n: usize, channels: std::ops::Range<usize>, y0: usize, planes: &mut [f32]) {
+        for (c, plane) in channels.zip(planes.chunks_exact_mut(self.out_plane)) {
+            for r in 0..self.rows {
+                let row = &mut plane[r * self.stride..(r + 1) * self.stride];
+                source.row(n, c, y0 + r, &mut row[..self.width]);
+                row[self.width..].fill(0.0);
+            }
+            plane[self.rows * self.stride..].fill(0.0);
+        }
+    }
+}
+
+/// Rounds up to an odd number of cache lines, so that equal positions of neighbouring channels fall into different cache sets.
+fn odd_lines(floats: usize) -> usize {
+    (floats.div_ceil(16) | 1) * 16
+}
+
+/// An NCHW tensor as a source.
+pub(crate) struct Planes<'a> {
+    pub(crate) data: &'a [f32],
+    pub(crate) channels: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+}
+
+impl Source for Planes<'_> {
+    #[inline(always)]
+    fn row(&self, n: usize, c: usize, y: usize, dst: &mut [f32]) {
+        let at = ((n * self.channels + c) * self.height + y) * self.width;
+        dst.copy_from_slice(&self.data[at..at + self.width]);
+    }
+}
+
+/// An NCHW tensor as a sink, with a bias for each channel.
+pub(crate) struct PlanesOut<'a> {
+    pub(crate) out: SharedOut,
+    pub(crate) channels: usize,
+    pub(crate) height: usize,
+    pub(crate) bias: Option<&'a [f32]>,
+}
+
+impl Sink for PlanesOut<'_> {
+    #[inline(always)]
+    fn take(&self, n: usize, y0: usize, strip: &Strip, data: &[f32]) {
+        for c in 0..self.channels {
+            for r in 0..strip.rows {
+                let from = &data[c * strip.out_plane + r * strip.stride..][..strip.width];
+                // SAFETY: tasks own different rows of different images.
+                let to = unsafe {
+                    self.out
+                        .row(((n * self.channels + c) * self.height + y0 + r) * strip.width, strip.width)
+                };
+                match self.bias {
+                    None => to.copy_from_slice(from),
+                    Some(bias) => to.iter_mut().zip(from).for_each(|(to, from)| *to = from + bias[c]),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! Changes a picture and its labels so that a net sees more than the data holds: scale, crop, flip and rotation as one warp,
+//! then light, colour, blur and noise. What is drawn depends on the random generator alone.
+
+mod colour;
+mod warp;
+
+use crate::data::Sample;
+use crate::random::Random;
+use serde::{Deserialize, Serialize};
+use warp::Affine;
+
+/// `[augment]` of a training configuration. Every part can be switched off: by 0, `false`, or `[1.0, 1.0]` for the scale.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Augment {
+    /// Width and height of what the net sees in training; the model's size where it is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crop: Option<[u32; 2]>,
+    /// Smallest and largest scale, drawn evenly on a logarithmic axis.
+    pub scale: [f32; 2],
+    /// Mirrors half of the pictures left to right.
+    pub flip: bool,
+    /// Largest rotation to either side, in degrees.
+    pub rotate_degrees: f32,
+    /// Largest relative change of brightness.
+    pub brightness: f32,
+    /// Largest relative change of contrast.
+    pub contrast: f32,
+    /// Largest relative change of saturation.
+    pub saturation: f32,
+    /// Largest relative change of each colour channel: the tint of the light.
+    pub tint: f32,
+    /// Largest relative change of the exponent of a gamma curve.
+    pub gamma: f32,
+    /// Share of the pictures that are blurred (standard deviation 0.4 to 1.6 pixels).
+    pub blur: f32,
+    /// Largest standard deviation of sensor noise, in steps of 0-255; half of the pictures get some.
+    pub noise: f32,
+}
+
+impl Default for Augment {
+    fn default() -> Self {
+        Self {
+            crop: None,
+            scale: [0.5, 2.0],
+            flip: true,
+            rotate_degrees: 4.0,
+            brightness: 0.3,
+            contrast: 0.3,
+            saturation: 0.3,
+            tint: 0.08,
+            gamma: 0.2,
+            blur: 0.15,
+            noise: 6.0,
+        }
+    }
+}
+
+/// What is cut out of a sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct View {
+    /// Width of the result in pixels.
+    pub width: usize,
+    /// Height of the result in pixels.
+    pub height: usize,
+    /// Width and height that a whole sample is thought to have at scale 1.
+    pub nominal: (usize, usize),
+}
+
+impl Augment {
+    /// Nothing but the cut.
+    pub fn none() -> Self {
+        Self {
+            crop: None,
+            scale: [1.0, 1.0],
+            flip: false,
+            rotate_degrees: 0.0,
+            brightness: 0.0,
+            contrast: 0.0,
+            saturation: 0.0,
+            tint: 0.0,
+            gamma: 0.0,
+            blur: 0.0,
+            noise: 0.0,
+        }
+    }
+
+    /// Key, found and wanted of every value that is out of range.
+    pub fn problems(&self) -> Vec<(&'static str, String, &'static str)> {
+        let mut list = Vec::new();
+        let [low, high] = self.scale;
+        if !(low > 0.0 && low <= high && high <= 16.0) {
+            list.push((
+                "scale",
+                format!("{:?}", self.scale),
+                "two numbers above 0 and up to 16, the smaller first",
+            ));
+        }
+        let shares = [
+            ("brightness", self.brightness),
+            ("contrast", self.contrast),
+            ("saturation", self.saturation),
+            ("tint", self.tint),
+            ("gamma", self.gamma),
+        ];
+        for (key, value) in shares {
+            if !(0.0..1.0).contains(&value) {
+                list.push((key, value.to_string(), "0 up to but not including 1"));
+            }
+        }
+        if !(0.0..=1.0).contains(&self.blur) {
+            list.push(("blur", self.blur.to_string(), "0 to 1"));
+        }
+        if !(0.0..=45.0).contains(&self.rotate_degrees) {
+            list.push(("rotate_degrees", self.rotate_degrees.to_string(), "0 to 45"));
+        }
+        if !(0.0..=64.0).contains(&self.noise) {
+            list.push(("noise", self.noise.to_string(), "0 to 64"));
+        }
+        list
+    }
+
+    /// Fills `rgb` (`3 * width * height` bytes) and `labels` (`width * height`) of the view from a changed sample. What lies
+    /// outside the sample is grey and ignored.
+    pub fn apply(&self, sample: &Sample, view: View, random: &mut Random, rgb: &mut [u8], labels: &mut [u8]) {
+        let affine = self.draw_affine(sample, view, random);
+        warp::picture(sample, &affine, view.width, rgb);
+        warp::labels(sample, &affine, view.width, labels);
+        if random.chance(self.blur) {
+            colour::blur(rgb, view.width, view.height, random.range(0.4, 1.6));
+        }
+        colour::light(self, random, rgb);
+        if self.noise > 0.0 && random.chance(0.5) {
+            colour::noise(rgb, random.range(0.0, self.noise), random);
+        }
+    }
+
+    fn draw_affine(&self, sample: &Sample, view: View, random: &mut Random) -> Affine {
+        let [low, high] = self.scale;
+        let scale = (random.range(low.ln(), high.ln())).exp();
+        let angle = random.range(-self.rotate_degrees, self.rotate_degrees).to_radians();
+        let mirror = random.chance(0.5) && self.flip;
+        // Pixels of the sample per pixel of the view.
+        let step_x = sample.width as f32 / (view.nominal.0 as f32 * scale);
+        let step_y = sample.height as f32 / (view.nominal.1 as f32 * scale);
+        let (seen_x, seen_y) = (step_x * view.width as f32, step_y * view.height as f32);
+        // The window lies inside the sample if it is smaller, else the sample inside the window.
+        let shift_x = (sample.width as f32 - seen_x) * (random.unit() - 0.5);
+        let shift_y = (sample.height as f32 - seen_y) * (random.unit() - 0.5);
+        Affine::around(
+            (sample.width as f32 / 2.0 + shift_x, sample.height as f32 / 2.0 + shift_y),
+            (view.width as f32 / 2.0, view.height as f32 / 2.0),
+            (if mirror { -step_x } else { step_x }, step_y),
+            angle,
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::IGNORE;
+
+    fn sample() -> Sample {
+        let (width, height) = (24, 16);
+        let rgb = (0..width * height)
+            .flat_map(|i| [(i % width * 10) as u8, (i / width * 15) as u8, 90])
+            .collect();
+        let labels = (0..width * height).map(|i| u8::from(i % width >= 12)).collect();
+        Sample {
+            name: "gradient".into(),
+            width,
+            height,
+            rgb,
+            labels,
+        }
+    }
+
+    fn apply(augment: &Augment, view: View, seed: u64) -> (Vec<u8>, Vec<u8>) {
+        let (mut rgb, mut labels) = (vec![0; 3 * view.width * view.height], vec![0; view.width * view.height]);
+        augment.apply(&sample(), view, &mut Random::of(&[seed]), &mut rgb, &mut labels);
+        (rgb, labels)
+    }
+
+    const WHOLE: View = View {
+        width: 24,
+        height: 16,
+        nominal: (24, 16),
+    };
+
+    #[test]
+    fn with_everything_off_a_sample_passes_unchanged() {
+        assert_eq!(apply(&Augment::none(), WHOLE, 1), (sample().rgb, sample().labels));
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_picture_and_another_seed_another() {
+        let augment = Augment::default();
+        assert_eq!(apply(&augment, WHOLE, 5), apply(&augment, WHOLE, 5));
+        assert_ne!(apply(&augment, WHOLE, 5), apply(&augment, WHOLE, 6));
+    }
+
+    #[test]
+    fn a_flip_mirrors_picture_and_labels_together() {
+        let augment = Augment {
+            flip: true,
+            ..Augment::none()
+        };
+        let flipped = (1..20)
+            .map(|seed| apply(&augment, WHOLE, seed))
+            .find(|(_, labels)| labels[0] == 1)
+            .unwrap();
+        for y in 0..16 {
+            for x in 0..24 {
+                assert_eq!(flipped.1[y * 24 + x], sample().labels[y * 24 + 23 - x]);
+                assert_eq!(flipped.0[(y * 24 + x) * 3], sample().rgb[(y * 24 + 23 - x) * 3]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_crop_shows_labels_that_belong_to_its_pixels() {
+        let view = View {
+            width: 8,
+            height: 8,
+            nominal: (24, 16),
+        };
+        let augment = Augment {
+            scale: [0.8, 2.0],
+            rotate_degrees: 10.0,
+            ..Augment::none()
+        };
+        for seed in 0..50 {
+            let (rgb, labels) = apply(&augment, view, seed);
+            for (pixel, label) in rgb.chunks_exact(3).zip(&labels).filter(|(_, l)| **l != IGNORE) {
+                // red is 10 * x and class 1 begins at x = 12; nearest and bilinear may differ by a pixel at the border
+                assert!(
+                    (pixel[0] >= 105 || *label == 0) && (pixel[0] <= 125 || *label == 1),
+                    "{seed} {pixel:?} {label}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_lies_outside_the_sample_is_ignored() {
+        let augment = Augment {
+            scale: [0.5, 0.5],
+            ..Augment::none()
+        };
+        let (_, labels) = apply(&augment, WHOLE, 3);
+        assert_eq!(labels.iter().filter(|l| **l != IGNORE).count(), 12 * 8);
+    }
+
+    #[test]
+    fn shrinking_averages_instead_of_skipping_pixels() {
+        let mut stripes = sample();
+        stripes.rgb = (0..24 * 16).flat_map(|i| [if i % 2 == 0 { 0 } else { 200 }; 3]).collect();
+        let view = View {
+            width: 12,
+            height: 8,
+            nominal: (12, 8),
+        };
+        let (mut rgb, mut labels) = (vec![0; 3 * 96], vec![0; 96]);
+        Augment::none().apply(&stripes, view, &mut Random::of(&[1]), &mut rgb, &mut labels);
+        assert!(rgb.iter().all(|v| (90..=110).contains(v)), "{rgb:?}");
+    }
+
+    #[test]
+    fn light_and_noise_leave_labels_alone() {
+        let augment = Augment {
+            scale: [1.0, 1.0],
+            flip: false,
+            rotate_degrees: 0.0,
+            ..Augment::default()
+        };
+        let (rgb, labels) = apply(&augment, WHOLE, 4);
+        assert_ne!(rgb, sample().rgb);
+        assert_eq!(labels, sample().labels);
+    }
+}

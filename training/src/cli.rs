@@ -1,0 +1,265 @@
+//! Arguments and help only; what they do is in [`crate::commands`].
+
+use crate::config::{DataConfig, DataKind};
+use crate::error::{Kind, fault};
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// Trains the segmentation models that maskline runs, and writes them as ONNX.
+#[derive(Debug, Parser)]
+#[command(name = "maskline-training", version, about)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train the net that a configuration describes
+    Train(TrainArgs),
+    /// Measure a checkpoint, an ONNX file or a folder of class maps on labelled pictures
+    Eval(Box<EvalArgs>),
+    /// Write a checkpoint as an ONNX file with its contract inside, and prove that both agree
+    Export(ExportArgs),
+    /// Render labelled driving scenes
+    Synth(maskline_synth::cli::Args),
+    /// List the nets with their parameters and cost
+    Nets(NetsArgs),
+    /// Look at data sets
+    Data(DataArgs),
+}
+
+/// Arguments of `train`.
+#[derive(Debug, clap::Args)]
+pub struct TrainArgs {
+    /// The configuration
+    pub config: PathBuf,
+    /// The run's folder [default: runs/NAME]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Go on from the folder's last checkpoint
+    #[arg(long)]
+    pub resume: bool,
+    /// Where tensors live: cpu or cuda
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
+    /// Threads for the arithmetic [default: all cores]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Epochs, in place of the configuration's
+    #[arg(long, value_name = "N")]
+    pub epochs: Option<u32>,
+    /// Minutes after which the run ends, in place of the configuration's
+    #[arg(long, value_name = "M")]
+    pub max_minutes: Option<f64>,
+}
+
+/// Which labelled pictures.
+#[derive(Debug, Clone, clap::Args)]
+pub struct DataChoice {
+    /// Folder of a data set: train/ and trainannot/ (CamVid), or images/ and labels/ (synth)
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["images", "config"])]
+    pub data: Option<PathBuf>,
+    /// Split of the data set: train, val or test
+    #[arg(long, default_value = "val")]
+    pub split: String,
+    /// Folder of pictures, with --labels
+    #[arg(long, value_name = "DIR", requires = "labels")]
+    pub images: Option<PathBuf>,
+    /// Folder of labels, with --images
+    #[arg(long, value_name = "DIR", requires = "images")]
+    pub labels: Option<PathBuf>,
+    /// The [[validation]] entries of a training configuration
+    #[arg(long, value_name = "FILE", conflicts_with = "images")]
+    pub config: Option<PathBuf>,
+    /// Only pictures whose name begins like this; may be repeated
+    #[arg(long, value_name = "PREFIX")]
+    pub include_prefix: Vec<String>,
+    /// No pictures whose name begins like this; may be repeated
+    #[arg(long, value_name = "PREFIX")]
+    pub exclude_prefix: Vec<String>,
+    /// Every n-th picture only
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub every: usize,
+}
+
+/// Arguments of `eval`.
+#[derive(Debug, clap::Args)]
+pub struct EvalArgs {
+    /// A checkpoint (.ckpt), an ONNX file or builtin:NAME
+    #[arg(required_unless_present = "masks", conflicts_with = "masks")]
+    pub model: Option<String>,
+    /// A folder of class maps (PNG, ids as pixel values) in the order of the pictures, in place of a model
+    #[arg(long, value_name = "DIR")]
+    pub masks: Option<PathBuf>,
+    /// Classes of the class maps [default: the driving classes]
+    #[arg(long, value_name = "FILE", requires = "masks")]
+    pub classes: Option<PathBuf>,
+    /// The pictures; a checkpoint's own validation data where none are named
+    #[command(flatten)]
+    pub data: DataChoice,
+    /// Size that the net runs at [default: as maskline runs it]
+    #[arg(long, value_name = "WxH")]
+    pub size: Option<Size>,
+    /// Head of the model
+    #[arg(long, value_name = "NAME")]
+    pub head: Option<String>,
+    /// Where a checkpoint's net runs: cpu or cuda
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
+    /// Write all measures and the confusion matrix as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Draw the confusion matrix
+    #[arg(long, value_name = "FILE.png")]
+    pub confusion: Option<PathBuf>,
+}
+
+/// Arguments of `export`.
+#[derive(Debug, clap::Args)]
+pub struct ExportArgs {
+    /// The checkpoint, e.g. runs/unet-road/best.ckpt
+    pub checkpoint: PathBuf,
+    /// The file to write
+    #[arg(short, long, value_name = "FILE.onnx")]
+    pub out: PathBuf,
+    /// Give the scores of every class too
+    #[arg(long)]
+    pub logits: bool,
+    /// Give a confidence for every pixel too
+    #[arg(long)]
+    pub confidence: bool,
+    /// Take one picture of this size only
+    #[arg(long, value_name = "WxH")]
+    pub fixed: Option<Size>,
+    /// The model's name [default: the run's]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Licence of the weights [default: the run's]
+    #[arg(long)]
+    pub licence: Option<String>,
+    /// JSON of `eval`, whose mIoU goes into the file [default: the run's best validation]
+    #[arg(long, value_name = "FILE")]
+    pub measured: Option<PathBuf>,
+}
+
+/// Arguments of `nets`.
+#[derive(Debug, clap::Args)]
+pub struct NetsArgs {
+    /// Training configurations whose nets to list besides the default ones
+    pub configs: Vec<PathBuf>,
+    /// Picture size that the cost is worked out for
+    #[arg(long, value_name = "WxH", default_value = "480x352")]
+    pub size: Size,
+}
+
+/// Arguments of `data`.
+#[derive(Debug, clap::Args)]
+pub struct DataArgs {
+    /// What to do with them.
+    #[command(subcommand)]
+    pub command: DataCommand,
+}
+
+/// What to do with data sets.
+#[derive(Debug, Subcommand)]
+pub enum DataCommand {
+    /// Read every picture and label of a training configuration; list sizes and class shares
+    Check {
+        /// The configuration
+        config: PathBuf,
+    },
+}
+
+/// Two numbers written `480x352`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Pixels in a row.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+}
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("size is {text:?}, wanted WIDTHxHEIGHT such as 480x352");
+        let (width, height) = text.split_once('x').ok_or_else(wrong)?;
+        let side = |s: &str| s.parse().ok().filter(|n| (1..=16384).contains(n)).ok_or_else(wrong);
+        Ok(Self {
+            width: side(width)?,
+            height: side(height)?,
+        })
+    }
+}
+
+impl DataChoice {
+    /// The data sets that were chosen; none if nothing was.
+    ///
+    /// # Errors
+    /// If a folder has no layout that is known (exit code 65), or the configuration cannot be used (78).
+    pub fn configs(&self) -> Result<Vec<DataConfig>> {
+        let mut entries = if let Some(config) = &self.config {
+            crate::commands::read_config(config)?.validation
+        } else if let (Some(images), Some(labels)) = (&self.images, &self.labels) {
+            let mut entry = DataConfig::new(DataKind::Folders);
+            (entry.images, entry.labels) = (Some(images.clone()), Some(labels.clone()));
+            vec![entry]
+        } else if let Some(path) = &self.data {
+            vec![self.recognise(path)?]
+        } else {
+            Vec::new()
+        };
+        for entry in &mut entries {
+            entry.include_prefix.extend_from_slice(&self.include_prefix);
+            entry.exclude_prefix.extend_from_slice(&self.exclude_prefix);
+            if self.every > 1 {
+                entry.every = self.every;
+            }
+        }
+        Ok(entries)
+    }
+
+    fn recognise(&self, path: &std::path::Path) -> Result<DataConfig> {
+        let list = path.join(format!("{}.txt", self.split)).is_file();
+        let (kind, split) = if path.join("images").is_dir() && path.join("labels").is_dir() {
+            (DataKind::Synth, list.then(|| self.split.clone()))
+        } else if list || path.join(&self.split).is_dir() {
+            (DataKind::Camvid, Some(self.split.clone()))
+        } else {
+            let split = &self.split;
+            let line = format!(
+                "{} has neither {split}/ and {split}annot/, nor {split}.txt, nor images/ and labels/: name its folders with --images and --labels",
+                path.display()
+            );
+            return Err(fault(Kind::BadInput, line));
+        };
+        let mut entry = DataConfig::new(kind);
+        (entry.path, entry.split) = (Some(path.to_path_buf()), split);
+        Ok(entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_fit_together() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_size_is_two_numbers() {
+        assert_eq!("480x352".parse(), Ok(Size { width: 480, height: 352 }));
+        for bad in ["480", "0x5", "x", "480x352x2", "99999x1"] {
+            assert!(bad.parse::<Size>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! `data check`
+
+use super::read_config;
+use crate::cli::{DataArgs, DataCommand};
+use crate::data::check::{Found, check};
+use crate::error::{Kind, fault};
+use anyhow::Result;
+
+/// Reads everything that a configuration names and lists what is there.
+pub fn run(args: &DataArgs) -> Result<()> {
+    let DataCommand::Check { config: path } = &args.command;
+    let config = read_config(path)?;
+    let classes = config.read_classes().map_err(|e| fault(Kind::Config, e))?;
+    let mut problems = Vec::new();
+    for (section, entries) in [("data", &config.data), ("validation", &config.validation)] {
+        for entry in entries {
+            match check(entry, &classes, (config.input.width, config.input.height)) {
+                Ok(found) => print(section, &found),
+                Err(e) => problems.push(format!("{section}: {e:#}")),
+            }
+        }
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(fault(Kind::BadInput, problems.join("\n")))
+}
+
+fn print(section: &str, found: &Found) {
+    println!(
+        "{section}: {}: {} pictures, {}",
+        found.description,
+        found.pictures,
+        found.sizes.join(", ")
+    );
+    for (name, share) in &found.shares {
+        println!("  {name:14} {:6.2} %", 100.0 * share);
+    }
+    println!("  {:14} {:6.2} %", "not labelled", 100.0 * found.ignored);
+}

@@ -1,0 +1,119 @@
+//! `export`
+
+use crate::checkpoint::{Checkpoint, Head as Run};
+use crate::cli::ExportArgs;
+use crate::config::DataConfig;
+use crate::device;
+use crate::error::{Kind, fault, io_fault};
+use crate::export::{ExportOptions, Form, Outputs, Picture, export, golden_size};
+use anyhow::Result;
+use maskline_models::contract::{CONTRACT_VERSION, Contract, Head, Layout, OutputKind, Provenance, Size};
+use maskline_synth::SceneOptions;
+use std::path::Path;
+
+/// Exports a checkpoint and prints how well the file agrees with it.
+pub fn run(args: &ExportArgs) -> Result<()> {
+    let checkpoint = Checkpoint::read(&args.checkpoint)?;
+    let run = &checkpoint.head;
+    let device = device::choose("cpu").map_err(|e| fault(Kind::Config, e))?;
+    let net = checkpoint.best_net(&device)?;
+    let mut contract = contract(run);
+    if let Some(name) = &args.name {
+        contract.name.clone_from(name);
+    }
+    if let Some(licence) = &args.licence {
+        contract.licence.clone_from(licence);
+    }
+    if let (Some(path), Some(training)) = (&args.measured, &mut contract.training) {
+        training.miou = Some(measured(path)?);
+    }
+    let form = match args.fixed {
+        Some(size) => {
+            let of = run.config.net.multiple();
+            if !size.width.is_multiple_of(of) || !size.height.is_multiple_of(of) {
+                let line = format!("--fixed is {}x{}, but this net needs multiples of {of}", size.width, size.height);
+                return Err(fault(Kind::Usage, line));
+            }
+            contract.input.size = Size::Multiple {
+                of,
+                width: size.width,
+                height: size.height,
+            };
+            Form::Fixed
+        }
+        None => Form::Free,
+    };
+    let size = golden_size(&run.config.net, &contract, form);
+    let options = ExportOptions {
+        outputs: if args.logits { Outputs::Both } else { Outputs::ClassMap },
+        confidence: args.confidence,
+        form,
+        goldens: [1, 2].map(|seed| scene(seed, size)).into(),
+    };
+    let exported = export(&net, &run.config.net, contract, &options)?;
+    exported.write(&args.out)?;
+    println!("{}: {:.2} MB", args.out.display(), exported.bytes.len() as f64 / 1e6);
+    for part in &exported.parity.sizes {
+        let [batch, height, width] = part.size;
+        println!(
+            "  {batch} x {width}x{height}: largest difference of a score {:.1e}, {:.4} % of the pixels equal",
+            part.difference,
+            100.0 * part.agreement
+        );
+    }
+    Ok(())
+}
+
+/// Golden pictures are rendered: they say as much as a photograph, and nobody's licence lies on them.
+fn scene(seed: u64, (width, height): (u32, u32)) -> Picture {
+    let picture = maskline_synth::pairs::sample(seed, 0, width as usize, height as usize, &SceneOptions::default());
+    Picture {
+        width,
+        height,
+        rgb: picture.rgb,
+    }
+}
+
+fn measured(path: &Path) -> Result<f64> {
+    let text = std::fs::read_to_string(path).map_err(|e| io_fault("read", path, e))?;
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    let miou = json["scores"]["miou"].as_f64();
+    miou.ok_or_else(|| {
+        fault(
+            Kind::BadInput,
+            format!("{} holds no scores.miou: wanted the JSON of `eval`", path.display()),
+        )
+    })
+}
+
+/// What only the run knows of a contract; the exporter fills in the rest.
+fn contract(run: &Run) -> Contract {
+    let list = |entries: &[DataConfig]| entries.iter().map(DataConfig::describe).collect::<Vec<_>>();
+    Contract {
+        version: CONTRACT_VERSION,
+        name: run.config.name.clone(),
+        description: run.config.description.clone(),
+        licence: run.config.licence.clone(),
+        input: run.config.contract_input(),
+        heads: vec![Head {
+            name: "classes".into(),
+            tensor: "class_map".into(),
+            kind: OutputKind::ClassIds,
+            layout: Layout::Nchw,
+            confidence: None,
+            classes: run.classes.clone(),
+        }],
+        states: Vec::new(),
+        training: Some(Provenance {
+            data: list(&run.config.data),
+            split: format!("measured on {}", list(&run.config.validation).join("; ")),
+            miou: run.progress.best.as_ref().map(|best| best.scores.miou),
+            commit: run.origin.commit.clone(),
+            date: run.origin.date.clone(),
+            seed: run.config.seed,
+            epochs: run.progress.epoch,
+            hours: (run.progress.elapsed_s / 36.0).round() / 100.0,
+        }),
+        goldens: Vec::new(),
+    }
+}

@@ -1,0 +1,51 @@
+//! What the program does for each of its commands.
+
+mod data;
+mod eval;
+mod export;
+mod nets;
+mod train;
+
+use crate::cli::{Args, Command};
+use crate::config::RunConfig;
+use crate::error::{Kind, fault};
+use anyhow::Result;
+use std::path::Path;
+
+/// Does what the arguments say.
+///
+/// # Errors
+/// One line with an exit code (see [`crate::error`]); for a configuration one line a problem.
+pub fn run(args: Args) -> Result<()> {
+    match args.command {
+        Command::Train(args) => train::run(args),
+        Command::Eval(args) => eval::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Synth(args) => synth(&args),
+        Command::Nets(args) => nets::run(&args),
+        Command::Data(args) => data::run(&args),
+    }
+}
+
+fn synth(args: &maskline_synth::cli::Args) -> Result<()> {
+    maskline_synth::cli::run(&args.command).map_err(|e| {
+        let kind = match maskline_synth::cli::exit_code(&e) {
+            64 => Kind::Usage,
+            74 => Kind::Io,
+            _ => Kind::Internal,
+        };
+        fault(kind, format!("{e:#}"))
+    })
+}
+
+/// Reads a training configuration.
+///
+/// # Errors
+/// If it cannot be read (exit code 74) or used (78, a line a problem).
+pub fn read_config(path: &Path) -> Result<RunConfig> {
+    let text = std::fs::read_to_string(path).map_err(|e| crate::error::io_fault("read", path, e))?;
+    RunConfig::parse(&text).map_err(|e| {
+        let lines: Vec<String> = e.lines().map(|line| format!("{}: {line}", path.display())).collect();
+        fault(Kind::Config, lines.join("\n"))
+    })
+}

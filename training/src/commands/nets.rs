@@ -1,0 +1,49 @@
+//! `nets`
+
+use super::read_config;
+use crate::cli::NetsArgs;
+use crate::error::{Kind, fault};
+use crate::nets::{Kind as NetKind, NetConfig};
+use anyhow::Result;
+
+/// Lists nets with their parameters and cost.
+pub fn run(args: &NetsArgs) -> Result<()> {
+    let classes = maskline_models::classes::driving_classes().iter().filter(|c| !c.ignore).count();
+    let mut nets = Vec::new();
+    for kind in [NetKind::Unet, NetKind::AttentionUnet] {
+        for stem_stride in [1, 2] {
+            let mut net = NetConfig::new(kind);
+            net.stem_stride = stem_stride;
+            nets.push((format!("{} (default widths)", name(kind)), net));
+        }
+    }
+    for path in &args.configs {
+        let config = read_config(path)?;
+        nets.push((config.name, config.net));
+    }
+    let (width, height) = (args.size.width, args.size.height);
+    println!(
+        "{:38} {:>12} {:>8}   {classes} classes, {width}x{height}",
+        "net", "parameters", "GMACs"
+    );
+    for (name, net) in nets {
+        let of = net.multiple();
+        if !width.is_multiple_of(of) || !height.is_multiple_of(of) {
+            return Err(fault(
+                Kind::Usage,
+                format!("--size is {width}x{height}, but {name} needs multiples of {of}"),
+            ));
+        }
+        let cost = net.cost(classes, height as usize, width as usize);
+        let options = format!("stem stride {}, widths {:?}", net.stem_stride, net.widths);
+        println!("{name:38} {:>12} {:>8.2}   {options}", cost.parameters, cost.gmacs());
+    }
+    Ok(())
+}
+
+fn name(kind: NetKind) -> &'static str {
+    match kind {
+        NetKind::Unet => "unet",
+        NetKind::AttentionUnet => "attention-unet",
+    }
+}

@@ -1,0 +1,46 @@
+//! `train`
+
+use super::read_config;
+use crate::cli::TrainArgs;
+use crate::error::{Kind, fault};
+use crate::metrics::table;
+use crate::{device, train};
+use anyhow::Result;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// Trains, and prints the best measures.
+pub fn run(args: TrainArgs) -> Result<()> {
+    let mut config = read_config(&args.config)?;
+    config.train.epochs = args.epochs.unwrap_or(config.train.epochs).max(1);
+    config.train.max_minutes = args.max_minutes.or(config.train.max_minutes);
+    if let Some(threads) = args.threads {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        // The first one saves, the second leaves at once.
+        signal_hook::flag::register_conditional_shutdown(signal, Kind::Interrupted as i32, stop.clone())?;
+        signal_hook::flag::register(signal, stop.clone())?;
+    }
+    let options = train::Options {
+        out: args.out.unwrap_or_else(|| PathBuf::from("runs").join(&config.name)),
+        resume: args.resume,
+        device: device::choose(&args.device).map_err(|e| fault(Kind::Config, e))?,
+        device_name: args.device,
+        stop,
+    };
+    // On a thread of the pool: handing every operation over from a thread outside costs two wake-ups, which a busy machine
+    // turns into milliseconds.
+    let outcome = rayon::scope(|_| train::run(&config, &options))?;
+    if let Some(best) = &outcome.progress.best {
+        println!("best epoch {}:\n{}", best.epoch, table(&best.scores));
+    }
+    println!("run folder: {}", options.out.display());
+    if outcome.finished {
+        Ok(())
+    } else {
+        Err(fault(Kind::Interrupted, "interrupted; everything up to the last step is saved"))
+    }
+}

@@ -1,0 +1,455 @@
+//! `train CONFIG.toml`: what to train, on what and how. Unknown keys are refused and all problems are reported at once, which
+//! is why the types do not say `deny_unknown_fields` (that stops at the first): [`RunConfig::parse`] collects them.
+
+mod problems;
+
+use crate::augment::Augment;
+use crate::loss::LossConfig;
+use crate::nets::NetConfig;
+use crate::optimizer::OptimizerConfig;
+use crate::schedule::Schedule;
+use maskline_models::Class;
+use maskline_models::contract::{Channels, Input, InputType, Layout, Resize, Size};
+use problems::Problems;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// A training configuration. Paths in it are relative to the folder that the program is started in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunConfig {
+    /// The model's name, e.g. `unet-road`.
+    pub name: String,
+    /// One sentence for people, kept in the exported model.
+    #[serde(default)]
+    pub description: String,
+    /// Licence of the weights, kept in the exported model.
+    #[serde(default)]
+    pub licence: String,
+    /// Decides the first weights, the order of the pictures and every augmentation.
+    #[serde(default = "one")]
+    pub seed: u64,
+    /// A classes TOML; the 11 driving classes where it is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<PathBuf>,
+    /// A checkpoint whose tensors are taken wherever name and shape agree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<PathBuf>,
+    /// The net.
+    pub net: NetConfig,
+    /// What the net sees.
+    #[serde(default)]
+    pub input: InputConfig,
+    /// Pictures to learn from.
+    pub data: Vec<DataConfig>,
+    /// Pictures to measure on.
+    #[serde(default)]
+    pub validation: Vec<DataConfig>,
+    /// When to measure.
+    #[serde(default)]
+    pub validate: ValidateConfig,
+    /// Changes of the pictures while learning.
+    #[serde(default)]
+    pub augment: Augment,
+    /// What is minimised.
+    #[serde(default)]
+    pub loss: LossConfig,
+    /// How it is minimised.
+    #[serde(default)]
+    pub optimizer: OptimizerConfig,
+    /// The learning rate over the run.
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// Length and batch.
+    pub train: TrainConfig,
+}
+
+/// `[input]`: the size that the model is made for, and its normalisation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct InputConfig {
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// Mean of each channel, RGB, of pixels scaled to 0-1.
+    pub mean: [f32; 3],
+    /// Standard deviation of each channel.
+    pub std: [f32; 3],
+}
+
+impl Default for InputConfig {
+    fn default() -> Self {
+        // The statistics of ImageNet, which every toolkit knows.
+        Self {
+            width: 480,
+            height: 352,
+            mean: [0.485, 0.456, 0.406],
+            std: [0.229, 0.224, 0.225],
+        }
+    }
+}
+
+/// Where pictures with labels come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DataKind {
+    /// `path/SPLIT/` and `path/SPLITannot/` with equal file names, or `path/SPLIT.txt` with a pair a line.
+    Camvid,
+    /// `images` and `labels`, folders with equal file stems.
+    Folders,
+    /// `path`, written by `maskline-training synth pairs`; or rendered from `seed` and `count`.
+    Synth,
+}
+
+/// One `[[data]]` or `[[validation]]` entry.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DataConfig {
+    /// Its layout.
+    pub kind: DataKind,
+    /// Its folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// `train`, `val` or `test`, where the layout knows them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<String>,
+    /// Folder of pictures (`folders`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<PathBuf>,
+    /// Folder of labels (`folders`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<PathBuf>,
+    /// First scene (`synth` without a path).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// Number of scenes (`synth` without a path).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<usize>,
+    /// Width and height of rendered scenes; the model's size where it is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<[u32; 2]>,
+    /// How often each picture is drawn in an epoch; 0.5: a random half of them.
+    #[serde(default = "one_f64")]
+    pub weight: f64,
+    /// Only files whose name begins with one of these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub include_prefix: Vec<String>,
+    /// No files whose name begins with one of these: holds out a drive.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude_prefix: Vec<String>,
+    /// Every n-th picture only.
+    #[serde(default = "one_usize")]
+    pub every: usize,
+}
+
+impl DataConfig {
+    /// An entry of that kind with nothing else said.
+    pub fn new(kind: DataKind) -> Self {
+        Self {
+            kind,
+            path: None,
+            split: None,
+            images: None,
+            labels: None,
+            seed: None,
+            count: None,
+            size: None,
+            weight: 1.0,
+            include_prefix: Vec::new(),
+            exclude_prefix: Vec::new(),
+            every: 1,
+        }
+    }
+
+    /// For people: what it is and where.
+    pub fn describe(&self) -> String {
+        let place = match (&self.path, &self.images) {
+            (Some(path), _) => path.display().to_string(),
+            (None, Some(images)) => images.display().to_string(),
+            (None, None) => format!("{} scenes from seed {}", self.count.unwrap_or(0), self.seed.unwrap_or(1)),
+        };
+        let split = self.split.as_ref().map(|s| format!(" {s}")).unwrap_or_default();
+        let only = (!self.include_prefix.is_empty()).then(|| format!(", only {}", self.include_prefix.join(" ")));
+        let without = (!self.exclude_prefix.is_empty()).then(|| format!(", without {}", self.exclude_prefix.join(" ")));
+        let kind = match self.kind {
+            DataKind::Camvid => "camvid",
+            DataKind::Folders => "folders",
+            DataKind::Synth => "synth",
+        };
+        format!("{kind} {place}{split}{}{}", only.unwrap_or_default(), without.unwrap_or_default())
+    }
+}
+
+/// `[validate]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ValidateConfig {
+    /// Measure after every n-th epoch, and after the last one.
+    pub every_epochs: u32,
+}
+
+impl Default for ValidateConfig {
+    fn default() -> Self {
+        Self { every_epochs: 1 }
+    }
+}
+
+/// `[train]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainConfig {
+    /// Number of epochs.
+    pub epochs: u32,
+    /// Pictures in a step.
+    pub batch: usize,
+    /// Ends earlier, with the learning rate following the clock where it runs ahead of the epochs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_minutes: Option<f64>,
+    /// A checkpoint at least this often, besides the one after each epoch.
+    #[serde(default = "ten")]
+    pub checkpoint_minutes: f64,
+    /// Threads that prepare pictures.
+    #[serde(default = "one_usize")]
+    pub loaders: usize,
+}
+
+fn one() -> u64 {
+    1
+}
+fn one_usize() -> usize {
+    1
+}
+fn one_f64() -> f64 {
+    1.0
+}
+fn ten() -> f64 {
+    10.0
+}
+
+impl RunConfig {
+    /// Reads and checks a configuration.
+    ///
+    /// # Errors
+    /// All problems, one a line, each with its line and column where it has one.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut problems = Problems::new(text);
+        let config: Option<Self> = problems.read();
+        if let Some(config) = &config {
+            config.check(&mut problems);
+        }
+        match (config, problems.into_text()) {
+            (Some(config), None) => Ok(config),
+            (_, text) => Err(text.unwrap_or_else(|| "not a training configuration".into())),
+        }
+    }
+
+    /// The configuration as TOML.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a configuration holds only tables, lists, strings and numbers")
+    }
+
+    /// The class list.
+    ///
+    /// # Errors
+    /// One line, if the file cannot be read or is not a class list.
+    pub fn read_classes(&self) -> Result<Vec<Class>, String> {
+        read_classes(self.classes.as_deref())
+    }
+
+    /// The contract's input section for this net.
+    pub fn contract_input(&self) -> Input {
+        Input {
+            tensor: "image".into(),
+            layout: Layout::Nchw,
+            channels: Channels::Rgb,
+            dtype: InputType::F32,
+            size: Size::Multiple {
+                of: self.net.multiple(),
+                width: self.input.width,
+                height: self.input.height,
+            },
+            resize: Resize::Stretch,
+            scale: 1.0 / 255.0,
+            mean: self.input.mean,
+            std: self.input.std,
+        }
+    }
+
+    fn check(&self, problems: &mut Problems) {
+        if let Err(e) = self.net.check() {
+            problems.add(&["net"], e);
+            return; // nothing else can be judged without a net
+        }
+        let multiple = self.net.multiple();
+        let mut want = |ok: bool, path: &[&str], found: String, wanted: &str| {
+            if !ok {
+                problems.add(path, format!("{} is {found}, wanted {wanted}", path.last().unwrap_or(&"")));
+            }
+        };
+        want(!self.name.is_empty(), &["name"], "empty".into(), "a name such as \"unet-road\"");
+        let sides = [(&["input", "width"], self.input.width), (&["input", "height"], self.input.height)];
+        for (path, side) in sides {
+            let ok = side > 0 && side <= 16384 && side.is_multiple_of(multiple);
+            want(ok, path, side.to_string(), &format!("a multiple of {multiple} for this net"));
+        }
+        for (i, side) in self.augment.crop.iter().flatten().enumerate() {
+            let ok = *side > 0 && side.is_multiple_of(multiple);
+            let wanted = format!("a multiple of {multiple} for this net");
+            want(ok, &["augment", "crop"], format!("{side} ({})", ["width", "height"][i]), &wanted);
+        }
+        let normal = self.input.std.iter().all(|s| s.is_finite() && *s > 0.0) && self.input.mean.iter().all(|m| m.is_finite());
+        want(normal, &["input", "std"], format!("{:?}", self.input.std), "three numbers above 0");
+        want(self.train.epochs > 0, &["train", "epochs"], "0".into(), "at least 1");
+        want(self.train.batch > 0, &["train", "batch"], "0".into(), "at least 1");
+        want(self.train.loaders > 0, &["train", "loaders"], "0".into(), "at least 1");
+        let minutes = self.train.max_minutes.unwrap_or(1.0);
+        want(minutes > 0.0, &["train", "max_minutes"], minutes.to_string(), "more than 0");
+        let minutes = self.train.checkpoint_minutes;
+        want(minutes > 0.0, &["train", "checkpoint_minutes"], minutes.to_string(), "more than 0");
+        want(
+            self.validate.every_epochs > 0,
+            &["validate", "every_epochs"],
+            "0".into(),
+            "at least 1",
+        );
+        let share = self.schedule.final_share;
+        want(
+            (0.0..=1.0).contains(&share),
+            &["schedule", "final_share"],
+            share.to_string(),
+            "0 to 1",
+        );
+        for (path, found, wanted) in self.augment.problems() {
+            want(false, &["augment", path], found, wanted);
+        }
+        for (path, found, wanted) in self.loss.problems() {
+            want(false, &["loss", path], found, wanted);
+        }
+        for (path, found, wanted) in self.optimizer.problems() {
+            want(false, &["optimizer", path], found, wanted);
+        }
+        if self.data.is_empty() {
+            problems.add(&["data"], "found no [[data]], wanted at least one".into());
+        }
+        for (section, list) in [("data", &self.data), ("validation", &self.validation)] {
+            for (i, entry) in list.iter().enumerate() {
+                for line in entry.problems() {
+                    problems.add(&[section, &i.to_string()], line);
+                }
+            }
+        }
+    }
+}
+
+impl DataConfig {
+    /// What is missing or too much, each as one line.
+    pub fn problems(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        match self.kind {
+            DataKind::Camvid => {
+                if self.path.is_none() {
+                    lines.push("a camvid data set needs path = \"its folder\"".into());
+                }
+                if self.split.is_none() {
+                    lines.push("a camvid data set needs split = \"train\", \"val\" or \"test\"".into());
+                }
+            }
+            DataKind::Folders => {
+                if self.images.is_none() || self.labels.is_none() {
+                    lines.push("a folders data set needs images = \"a folder\" and labels = \"a folder\"".into());
+                }
+            }
+            DataKind::Synth => {
+                if self.path.is_none() == self.count.is_none() {
+                    lines.push("a synth data set needs either path = \"its folder\" or count = a number of scenes".into());
+                }
+                if self.count == Some(0) {
+                    lines.push("count is 0, wanted at least 1".into());
+                }
+            }
+        }
+        if !(self.weight > 0.0 && self.weight.is_finite()) {
+            lines.push(format!("weight is {}, wanted more than 0", self.weight));
+        }
+        if self.every == 0 {
+            lines.push("every is 0, wanted at least 1".into());
+        }
+        lines
+    }
+}
+
+/// Reads a classes TOML, or gives the driving classes.
+///
+/// # Errors
+/// One line, if the file cannot be read or is not a class list.
+pub fn read_classes(path: Option<&Path>) -> Result<Vec<Class>, String> {
+    let Some(path) = path else {
+        return Ok(maskline_models::classes::driving_classes());
+    };
+    let text = std::fs::read_to_string(path).map_err(|e| format!("cannot read the classes {}: {e}", path.display()))?;
+    maskline_models::classes::parse_classes(&text).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &str = r#"
+name = "small"
+[net]
+kind = "unet"
+widths = [4, 8]
+[[data]]
+kind = "synth"
+count = 4
+[train]
+epochs = 1
+batch = 2
+"#;
+
+    #[test]
+    fn a_small_configuration_reads_back_as_written() {
+        let config = RunConfig::parse(SMALL).unwrap();
+        assert_eq!(config.seed, 1);
+        assert_eq!(RunConfig::parse(&config.to_toml()).unwrap(), config);
+    }
+
+    #[test]
+    fn every_problem_is_reported_with_its_line() {
+        let text = SMALL
+            .replace("batch = 2", "batch = 0\nbach = 3")
+            .replace("count = 4", "count = 0\ncolour = 1");
+        let errors = RunConfig::parse(&text).unwrap_err();
+        let lines: Vec<&str> = errors.lines().collect();
+        assert_eq!(lines.len(), 4, "{errors}");
+        assert!(errors.contains("line 9, column 1: unknown key data.0.colour"), "{errors}");
+        assert!(errors.contains("line 13, column 1: unknown key train.bach"), "{errors}");
+        assert!(errors.contains("line 12, column 1: batch is 0, wanted at least 1"), "{errors}");
+        assert!(errors.contains("line 6, column 1: count is 0"), "{errors}");
+    }
+
+    #[test]
+    fn a_wrong_type_and_a_syntax_error_name_their_place() {
+        let wrong = RunConfig::parse(&SMALL.replace("epochs = 1", "epochs = \"many\"")).unwrap_err();
+        assert!(wrong.starts_with("line 10, column"), "{wrong}");
+        let syntax = RunConfig::parse(&SMALL.replace("[net]", "[net")).unwrap_err();
+        assert!(syntax.starts_with("line 3, column"), "{syntax}");
+    }
+
+    #[test]
+    fn a_crop_that_the_net_cannot_take_is_refused() {
+        let errors = RunConfig::parse(&format!("{SMALL}[augment]\ncrop = [33, 32]\n")).unwrap_err();
+        assert!(errors.contains("crop is 33 (width), wanted a multiple of 2"), "{errors}");
+    }
+
+    #[test]
+    fn every_shipped_configuration_is_valid() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
+        let mut count = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            assert!(RunConfig::parse(&text).is_ok(), "{}: {:?}", path.display(), RunConfig::parse(&text));
+            count += 1;
+        }
+        assert!(count >= 3);
+    }
+}

@@ -1,0 +1,261 @@
+//! Which picture belongs to which label, for every layout.
+
+use super::bad;
+use crate::config::{DataConfig, DataKind};
+use anyhow::Result;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// A picture's file and its label's file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pair {
+    /// The picture.
+    pub picture: PathBuf,
+    /// Class ids as pixel values.
+    pub label: PathBuf,
+}
+
+impl Pair {
+    /// The picture's file stem.
+    pub fn name(&self) -> String {
+        stem(&self.picture)
+    }
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// All pairs of an entry that is not rendered in memory, in the order of their names.
+pub fn pairs(config: &DataConfig) -> Result<Vec<Pair>> {
+    let path = || config.path.as_deref().ok_or_else(|| bad("a data set needs path = \"its folder\""));
+    let mut pairs = match config.kind {
+        DataKind::Camvid => {
+            let split = config
+                .split
+                .as_deref()
+                .ok_or_else(|| bad("a camvid data set needs split = \"train\" or \"val\""))?;
+            camvid(path()?, split)?
+        }
+        DataKind::Folders => match (&config.images, &config.labels) {
+            (Some(images), Some(labels)) => folders(images, labels)?,
+            _ => return Err(bad("a folders data set needs images = \"a folder\" and labels = \"a folder\"")),
+        },
+        DataKind::Synth => {
+            let path = path()?;
+            let all = folders(&path.join("images"), &path.join("labels"))?;
+            match &config.split {
+                Some(split) => named(all, &path.join(format!("{split}.txt")))?,
+                None => all,
+            }
+        }
+    };
+    pairs.sort_by_key(Pair::name);
+    let found = pairs.len();
+    let wanted = |name: &str| {
+        let begins = |list: &[String]| list.iter().any(|p| name.starts_with(p.as_str()));
+        (config.include_prefix.is_empty() || begins(&config.include_prefix)) && !begins(&config.exclude_prefix)
+    };
+    pairs.retain(|pair| wanted(&pair.name()));
+    let pairs: Vec<Pair> = pairs.into_iter().step_by(config.every.max(1)).collect();
+    if pairs.is_empty() {
+        return Err(bad(format!(
+            "{}: found {found} pictures, of which include_prefix and exclude_prefix leave none; wanted at least one",
+            config.describe()
+        )));
+    }
+    Ok(pairs)
+}
+
+fn camvid(root: &Path, split: &str) -> Result<Vec<Pair>> {
+    if !root.is_dir() {
+        return Err(bad(format!(
+            "there is no folder {}: put the data set there or change path",
+            root.display()
+        )));
+    }
+    let list = root.join(format!("{split}.txt"));
+    if list.is_file() {
+        return listed(root, &list);
+    }
+    folders(&root.join(split), &root.join(format!("{split}annot")))
+}
+
+/// The pairs whose picture a list names, one file name a line.
+fn named(pairs: Vec<Pair>, list: &Path) -> Result<Vec<Pair>> {
+    let text = std::fs::read_to_string(list).map_err(|e| bad(format!("cannot read {}: {e}", list.display())))?;
+    let mut by_name: BTreeMap<String, Pair> = pairs.into_iter().map(|pair| (pair.name(), pair)).collect();
+    let mut chosen = Vec::new();
+    for line in text.lines().map(str::trim).filter(|l| !l.is_empty()) {
+        let pair = by_name.remove(&stem(Path::new(line)));
+        chosen.push(pair.ok_or_else(|| bad(format!("{} names {line}, of which there is no picture", list.display())))?);
+    }
+    Ok(chosen)
+}
+
+/// `train.txt`: a picture and its label a line. Lists often carry a folder of another machine in front, so the longest tail
+/// of each path that exists under the root is taken.
+fn listed(root: &Path, list: &Path) -> Result<Vec<Pair>> {
+    let text = std::fs::read_to_string(list).map_err(|e| bad(format!("cannot read {}: {e}", list.display())))?;
+    let mut pairs = Vec::new();
+    for (number, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
+        let names: Vec<&str> = line.split_whitespace().collect();
+        let [picture, label] = names[..] else {
+            return Err(bad(format!(
+                "{} line {}: found {} names, wanted a picture and its label",
+                list.display(),
+                number + 1,
+                names.len()
+            )));
+        };
+        let find =
+            |name: &str| tail(root, name).ok_or_else(|| bad(format!("{} line {}: there is no file {name}", list.display(), number + 1)));
+        pairs.push(Pair {
+            picture: find(picture)?,
+            label: find(label)?,
+        });
+    }
+    if pairs.is_empty() {
+        return Err(bad(format!("{} is empty, wanted a picture and its label a line", list.display())));
+    }
+    Ok(pairs)
+}
+
+fn tail(root: &Path, name: &str) -> Option<PathBuf> {
+    let parts: Vec<&str> = name.split('/').filter(|p| !p.is_empty() && *p != "." && *p != "..").collect();
+    (0..parts.len())
+        .map(|skip| root.join(parts[skip..].join("/")))
+        .find(|path| path.is_file())
+}
+
+fn folders(images: &Path, labels: &Path) -> Result<Vec<Pair>> {
+    let (pictures, mut labelled) = (files(images)?, files(labels)?);
+    let mut pairs = Vec::new();
+    let mut lonely = Vec::new();
+    for (name, picture) in pictures {
+        match labelled.remove(&name) {
+            Some(label) => pairs.push(Pair { picture, label }),
+            None => lonely.push(picture),
+        }
+    }
+    let describe = |list: &[PathBuf], what: &str| {
+        let more = if list.len() > 1 {
+            format!(" and {} more", list.len() - 1)
+        } else {
+            String::new()
+        };
+        bad(format!(
+            "{}{more} has no {what} of the same name; add it or take the file away",
+            list[0].display()
+        ))
+    };
+    let labels_alone: Vec<PathBuf> = labelled.into_values().collect();
+    if !lonely.is_empty() {
+        return Err(describe(&lonely, &format!("label in {}", labels.display())));
+    }
+    if !labels_alone.is_empty() {
+        return Err(describe(&labels_alone, &format!("picture in {}", images.display())));
+    }
+    if pairs.is_empty() {
+        return Err(bad(format!("{} holds no PNG or JPEG picture", images.display())));
+    }
+    Ok(pairs)
+}
+
+/// Picture files of a folder by stem; a label may be called like its picture with one of the usual endings.
+fn files(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
+    let entries = std::fs::read_dir(folder).map_err(|e| bad(format!("cannot read the folder {}: {e}", folder.display())))?;
+    let mut files = BTreeMap::new();
+    for entry in entries {
+        let path = entry
+            .map_err(|e| bad(format!("cannot read the folder {}: {e}", folder.display())))?
+            .path();
+        let ending = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
+        if !matches!(ending.as_deref(), Some("png" | "jpg" | "jpeg")) {
+            continue;
+        }
+        let name = stem(&path);
+        let name = ["_L", "_label", "_labels"]
+            .iter()
+            .find_map(|end| name.strip_suffix(end))
+            .unwrap_or(&name)
+            .to_string();
+        if let Some(other) = files.insert(name, path.clone()) {
+            return Err(bad(format!("{} and {} have one name; keep one", other.display(), path.display())));
+        }
+    }
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn touch(path: PathBuf) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, b"").unwrap();
+    }
+
+    fn config(root: &Path) -> DataConfig {
+        toml::from_str(&format!(
+            "kind = \"camvid\"\nsplit = \"train\"\npath = {:?}",
+            root.display().to_string()
+        ))
+        .unwrap()
+    }
+
+    fn names(config: &DataConfig) -> Vec<String> {
+        pairs(config).unwrap().iter().map(Pair::name).collect()
+    }
+
+    #[test]
+    fn folders_pair_by_name_and_a_prefix_holds_out_a_drive() {
+        let root = tempfile::tempdir().unwrap();
+        for name in ["a_2", "a_1", "b_1"] {
+            touch(root.path().join(format!("train/{name}.png")));
+            touch(root.path().join(format!("trainannot/{name}.png")));
+        }
+        let mut config = config(root.path());
+        assert_eq!(names(&config), ["a_1", "a_2", "b_1"]);
+        config.exclude_prefix = vec!["a_".into()];
+        assert_eq!(names(&config), ["b_1"]);
+        config.exclude_prefix.clear();
+        config.include_prefix = vec!["a_".into()];
+        assert_eq!(names(&config), ["a_1", "a_2"]);
+        config.include_prefix = vec!["c_".into()];
+        assert!(pairs(&config).unwrap_err().to_string().contains("leave none"));
+    }
+
+    #[test]
+    fn a_list_with_a_foreign_root_finds_its_files() {
+        let root = tempfile::tempdir().unwrap();
+        touch(root.path().join("train/x.png"));
+        touch(root.path().join("trainannot/x.png"));
+        fs::write(
+            root.path().join("train.txt"),
+            "/SegNet/CamVid/train/x.png /SegNet/CamVid/trainannot/x.png\n\n",
+        )
+        .unwrap();
+        let found = pairs(&config(root.path())).unwrap();
+        assert_eq!(found[0].label, root.path().join("trainannot/x.png"));
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        let error = |config: &DataConfig| pairs(config).unwrap_err().to_string();
+        assert!(error(&config(&root.path().join("nowhere"))).contains("there is no folder"));
+        assert!(error(&config(root.path())).contains("cannot read the folder"));
+        touch(root.path().join("train/x.png"));
+        fs::create_dir(root.path().join("trainannot")).unwrap();
+        assert!(error(&config(root.path())).contains("x.png has no label"));
+        touch(root.path().join("trainannot/x.png"));
+        touch(root.path().join("trainannot/y.png"));
+        assert!(error(&config(root.path())).contains("y.png has no picture"));
+        fs::write(root.path().join("train.txt"), "train/x.png\n").unwrap();
+        assert!(error(&config(root.path())).contains("line 1: found 1 names"));
+        fs::write(root.path().join("train.txt"), "").unwrap();
+        assert!(error(&config(root.path())).contains("is empty"));
+    }
+}

@@ -1,0 +1,271 @@
+//! Writes a net as an ONNX file with its contract inside, and proves that the file computes what the net computes.
+//!
+//! The forward pass is recorded as burn's intermediate representation at several sizes ([`record`]), translated operation by
+//! operation ([`table`]) so that sizes that differ stay free, and finished with a class map ([`build`]). Nothing here knows a
+//! particular net. Then ONNX Runtime runs the file beside the net ([`parity`]), and where they differ nothing is written.
+
+mod build;
+mod graph;
+mod idioms;
+mod layers;
+mod parity;
+mod passes;
+mod record;
+mod table;
+
+pub use parity::{Parity, SizeParity};
+
+use crate::error::{Kind, fault, io_fault};
+use crate::nets::{Net, NetConfig};
+use crate::onnx_run::OnnxNet;
+use anyhow::Result;
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use maskline_models::contract::{Channels, InputType, Layout, OutputKind, Size};
+use maskline_models::fill::Filler;
+use maskline_models::golden::{Golden, Sample};
+use maskline_models::onnx::append_contract;
+use maskline_models::{Contract, Head, Model};
+use prost::Message;
+use std::borrow::Cow;
+use std::path::Path;
+
+/// What the file gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Outputs {
+    /// Class ids, uint8 `[n, h, w]`.
+    #[default]
+    ClassMap,
+    /// Scores, float32 `[n, classes, h, w]`.
+    Logits,
+    /// Both; class ids are the default head, scores the head `logits`.
+    Both,
+}
+
+/// Which sizes the file takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Form {
+    /// Any batch, height and width that the net allows.
+    #[default]
+    Free,
+    /// One picture of the contract's size.
+    Fixed,
+}
+
+/// A picture for a golden frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// `3 * width * height` bytes.
+    pub rgb: Vec<u8>,
+}
+
+/// How to export.
+#[derive(Debug, Clone, Default)]
+pub struct ExportOptions {
+    /// What the file gives.
+    pub outputs: Outputs,
+    /// Whether it gives a confidence for every pixel too (its highest softmax value, float32 `[n, h, w]`).
+    pub confidence: bool,
+    /// Which sizes it takes.
+    pub form: Form,
+    /// Pictures for golden frames, at a size that the file takes ([`golden_size`]).
+    pub goldens: Vec<Picture>,
+}
+
+/// An ONNX file that agrees with its net.
+#[derive(Debug, Clone)]
+pub struct Exported {
+    /// The file.
+    pub bytes: Vec<u8>,
+    /// The contract in it.
+    pub contract: Contract,
+    /// How well it agrees.
+    pub parity: Parity,
+}
+
+impl Exported {
+    /// Writes the file; under its own name it is complete or not there.
+    ///
+    /// # Errors
+    /// One line with exit code 74, if the folder cannot be written.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let mut name = path.file_name().unwrap_or_default().to_os_string();
+        name.push(".part");
+        let part = path.with_file_name(name);
+        let done = std::fs::write(&part, &self.bytes).and_then(|()| std::fs::rename(&part, path));
+        done.map_err(|e| {
+            let _ = std::fs::remove_file(&part); // the write's own error is the one to report
+            io_fault("write", path, e)
+        })
+    }
+}
+
+/// A size for golden frames that suits the file: the contract's own where it is fixed, else about 160x128.
+pub fn golden_size(config: &NetConfig, contract: &Contract, form: Form) -> (u32, u32) {
+    match form {
+        Form::Fixed => nominal(contract),
+        Form::Free => (
+            160u32.next_multiple_of(config.multiple()),
+            128u32.next_multiple_of(config.multiple()),
+        ),
+    }
+}
+
+fn nominal(contract: &Contract) -> (u32, u32) {
+    match contract.input.size {
+        Size::Fixed { width, height } | Size::Multiple { width, height, .. } => (width, height),
+    }
+}
+
+/// Exports one of our nets. `contract` says what only the caller knows: name, words, licence, size, normalisation, provenance,
+/// and in its one head the classes; tensors, kinds of outputs, form of the size and golden frames are filled in here.
+///
+/// # Errors
+/// One line: an operation without an ONNX operator, a contract that does not fit the net, ONNX Runtime missing, or a file
+/// that does not agree with the net.
+pub fn export(net: &Net, config: &NetConfig, contract: Contract, options: &ExportOptions) -> Result<Exported> {
+    let forward = |net: &Net, mut inputs: Vec<Tensor<4>>| vec![net.forward(inputs.remove(0))];
+    export_module(net, &forward, config.multiple(), contract, options)
+}
+
+/// Exports any module that turns pictures `[n, 3, h, w]` into scores `[n, classes, h, w]`, with sides that are multiples of
+/// `multiple`.
+///
+/// # Errors
+/// As [`export`].
+pub fn export_module<M: Module>(
+    module: &M,
+    forward: &dyn Fn(&M, Vec<Tensor<4>>) -> Vec<Tensor<4>>,
+    multiple: u32,
+    contract: Contract,
+    options: &ExportOptions,
+) -> Result<Exported> {
+    let config_fault = |e: String| fault(Kind::Config, e);
+    let contract = completed(contract, multiple, options).map_err(config_fault)?;
+    let ids: Vec<u8> = contract.heads[0].scored().map(|c| c.id).collect();
+    let (width, height) = nominal(&contract);
+    let (m, w, h) = (multiple as usize, width as usize, height as usize);
+    let sizes: &[[usize; 4]] = match options.form {
+        Form::Fixed => &[[1, 3, h, w]],
+        // No two sizes, and no two products of sizes, grow alike. All pixel counts are multiples of 32 down to the coarsest
+        // level, because burn's linear layers choose their operations by whether rows fill tiles of 32.
+        Form::Free => &[[1, 3, 8 * m, 12 * m], [2, 3, 24 * m, 20 * m], [3, 3, 16 * m, 16 * m]],
+    };
+    let module = &module.valid(); // its weights are drawn now, if they were not yet: not once for each recording
+    let recordings = sizes
+        .iter()
+        .map(|size| record::record(module, forward, &[*size]))
+        .collect::<Result<Vec<_>>>()?;
+    let write = |outputs, confidence| -> Result<Vec<u8>> {
+        let net = build::translate(&recordings)?;
+        Ok(build::finish(net, &ids, outputs, confidence)?.encode_to_vec())
+    };
+    let bare = write(options.outputs, options.confidence)?;
+
+    let mut contract = contract;
+    let mut run = OnnxNet::open(&packed(&bare, &contract)?, None)?;
+    for picture in &options.goldens {
+        contract.goldens.push(golden(&mut run, &contract, picture)?);
+    }
+    let model = packed(&bare, &contract)?;
+    let with_scores = packed(&write(Outputs::Both, false)?, &with_heads(&contract, Outputs::Both, false))?;
+    let reference = module.valid().to_device(&Device::flex()); // running statistics of its own again
+    let scores = |images: Tensor<4>| forward(&reference, vec![images]).remove(0);
+    let sizes = match options.form {
+        Form::Fixed => vec![[1, h, w]; 2],
+        Form::Free => {
+            let k = 64usize.div_ceil(m); // enough pixels that a tie of two classes does not count
+            vec![[1, 4 * m * k, 3 * m * k], [2, 2 * m * k, 5 * m * k], [1, h, w]]
+        }
+    };
+    let parity = parity::compare(&scores, &with_scores, &model, &sizes)?;
+    parity.check().map_err(|e| fault(Kind::Internal, e))?;
+    Ok(Exported {
+        bytes: model.onnx.into_owned(),
+        contract,
+        parity,
+    })
+}
+
+/// The contract with all that the exporter knows filled in.
+fn completed(mut contract: Contract, multiple: u32, options: &ExportOptions) -> Result<Contract, String> {
+    let (width, height) = nominal(&contract);
+    if !width.is_multiple_of(multiple) || !height.is_multiple_of(multiple) {
+        let near = |n: u32| n.next_multiple_of(multiple);
+        return Err(format!(
+            "size {width}x{height} does not suit this net, which needs multiples of {multiple}: use {}x{}",
+            near(width),
+            near(height)
+        ));
+    }
+    if contract.heads.len() != 1 {
+        return Err(format!(
+            "the contract has {} heads, the exporter wants the one with the classes",
+            contract.heads.len()
+        ));
+    }
+    contract.input.size = match options.form {
+        Form::Fixed => Size::Fixed { width, height },
+        Form::Free => Size::Multiple {
+            of: multiple,
+            width,
+            height,
+        },
+    };
+    contract.input.tensor = build::IMAGE.into();
+    (contract.input.layout, contract.input.channels, contract.input.dtype) = (Layout::Nchw, Channels::Rgb, InputType::F32);
+    contract.goldens.clear();
+    contract.states.clear();
+    let contract = with_heads(&contract, options.outputs, options.confidence);
+    contract.check()?;
+    Ok(contract)
+}
+
+fn with_heads(contract: &Contract, outputs: Outputs, confidence: bool) -> Contract {
+    let first = &contract.heads[0];
+    let head = |name: &str, tensor: &str, kind| Head {
+        name: name.into(),
+        tensor: tensor.into(),
+        kind,
+        layout: Layout::Nchw,
+        confidence: confidence.then(|| build::CONFIDENCE.into()),
+        classes: first.classes.clone(),
+    };
+    let class_map = head(&first.name, build::CLASS_MAP, OutputKind::ClassIds);
+    let scores = |name| head(name, build::LOGITS, OutputKind::Logits);
+    Contract {
+        heads: match outputs {
+            Outputs::ClassMap => vec![class_map],
+            Outputs::Logits => vec![scores(&first.name)],
+            Outputs::Both => vec![class_map, scores(build::LOGITS)],
+        },
+        ..contract.clone()
+    }
+}
+
+fn packed(bare: &[u8], contract: &Contract) -> Result<Model> {
+    let mut bytes = bare.to_vec();
+    append_contract(&mut bytes, contract);
+    Model::from_bytes(contract.name.clone(), Cow::Owned(bytes), None).map_err(|e| fault(Kind::Internal, e))
+}
+
+/// A golden frame with the class ids that the file itself gives.
+fn golden(run: &mut OnnxNet, contract: &Contract, picture: &Picture) -> Result<Golden> {
+    let (w, h) = (picture.width as usize, picture.height as usize);
+    let mut tensor = vec![0.0; 3 * w * h];
+    Filler::new(&contract.input).fill(&picture.rgb, w, h, &mut tensor);
+    let sample = Sample {
+        width: picture.width,
+        height: picture.height,
+        rgb: picture.rgb.clone(),
+        ids: run.class_map(&tensor, [1, 3, h, w])?,
+    };
+    Ok(Golden::pack(&contract.heads[0].name, &sample, 0.99)) // providers round differently where two classes are near
+}
+
+#[cfg(test)]
+mod tests;

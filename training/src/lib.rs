@@ -1,0 +1,24 @@
+//! Trains the segmentation nets that maskline runs, and writes them as ONNX files with their contract inside.
+
+pub mod augment;
+pub mod checkpoint;
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod data;
+pub mod device;
+pub mod error;
+pub mod eval;
+pub mod export;
+pub mod loss;
+pub mod metrics;
+pub mod nets;
+pub mod onnx_run;
+pub mod ops;
+pub mod optimizer;
+pub mod plots;
+pub mod predict;
+pub mod random;
+pub mod schedule;
+pub mod train;
+pub mod weights;

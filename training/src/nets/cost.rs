@@ -1,0 +1,95 @@
+//! What a net costs, from its configuration alone.
+
+use super::attention::gate_width;
+use super::stem::quarter_width;
+use super::{Kind, NetConfig, Normalisation};
+
+/// Size and work of a net.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cost {
+    /// Trainable numbers (running statistics not counted).
+    pub parameters: usize,
+    /// Multiplications with additions in convolutions and matrix products for one picture.
+    pub macs: u64,
+}
+
+impl Cost {
+    /// [`Cost::macs`] in thousands of millions.
+    pub fn gmacs(&self) -> f64 {
+        self.macs as f64 / 1e9
+    }
+
+    /// `weights` used once for each of `pixels`, and `others` (biases, scales) that cost nothing worth counting.
+    fn add(&mut self, weights: usize, others: usize, pixels: usize) {
+        self.parameters += weights + others;
+        self.macs += weights as u64 * pixels as u64;
+    }
+
+    fn unit(&mut self, config: &NetConfig, [input, output]: [usize; 2], pixels: usize) {
+        let others = activation(config, output).max(if config.normalisation == Normalisation::None { output } else { 0 });
+        if config.separable {
+            self.add(9 * input, 0, pixels);
+            self.add(input * output, others, pixels);
+        } else {
+            self.add(9 * input * output, others, pixels);
+        }
+    }
+
+    fn block(&mut self, config: &NetConfig, [input, output]: [usize; 2], pixels: usize) {
+        self.unit(config, [input, output], pixels);
+        self.unit(config, [output, output], pixels);
+    }
+
+    /// `pixels` before the doubling.
+    fn up(&mut self, [input, output]: [usize; 2], pixels: usize) {
+        self.add(4 * input * output, output, pixels);
+    }
+}
+
+/// Scales and offsets of a normalisation.
+fn activation(config: &NetConfig, channels: usize) -> usize {
+    match config.normalisation {
+        Normalisation::Batch => 2 * channels,
+        Normalisation::None => 0,
+    }
+}
+
+/// The cost of a net for pictures of `height` x `width`.
+pub(super) fn of(config: &NetConfig, classes: usize, height: usize, width: usize) -> Cost {
+    let mut cost = Cost::default();
+    let stride = config.stem_stride;
+    let pixels = |level: usize| ((height / stride) >> level) * ((width / stride) >> level);
+    let widths = &config.widths;
+    let mut input = 3 * stride * stride;
+    for (level, &output) in widths.iter().enumerate() {
+        cost.block(config, [input, output], pixels(level));
+        input = output;
+    }
+    let last = widths.len() - 1;
+    if config.heads > 0 {
+        let (c, tokens) = (widths[last], pixels(last));
+        cost.add(4 * c * c, 6 * c, tokens); // four linear layers with biases, layer normalisation
+        cost.macs += 2 * (tokens * tokens * c) as u64;
+    }
+    for level in (0..last).rev() {
+        let (fine, coarse) = (widths[level], widths[level + 1]);
+        cost.up([coarse, fine], pixels(level + 1));
+        if config.kind == Kind::AttentionUnet {
+            let inner = gate_width(fine);
+            cost.add(2 * fine * inner + inner, inner + 1, pixels(level));
+        }
+        cost.block(config, [2 * fine, fine], pixels(level));
+    }
+    let features = widths[0];
+    match stride {
+        1 => cost.add(features * classes, classes, pixels(0)),
+        2 => cost.up([features, classes], pixels(0)),
+        _ => {
+            let between = quarter_width(features);
+            cost.up([features, between], pixels(0));
+            cost.parameters += activation(config, between);
+            cost.up([between, classes], 4 * pixels(0));
+        }
+    }
+    cost
+}

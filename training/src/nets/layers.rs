@@ -1,0 +1,164 @@
+//! Convolutions with their weights, and the block that all levels are made of.
+
+use super::{NetConfig, Normalisation};
+use crate::ops;
+use burn::module::{Module, Param};
+use burn::nn::{BatchNorm, BatchNormConfig, Initializer};
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor};
+
+/// Normally distributed weights with variance `gain / fan_in` (He et al. 2015: gain 2 where a ReLU follows).
+fn weights(shape: [usize; 4], fan_in: usize, gain: f64, device: &Device) -> Param<Tensor<4>> {
+    let std = (gain / fan_in as f64).sqrt();
+    Initializer::Normal { mean: 0.0, std }.init(shape, device)
+}
+
+fn zeros(channels: usize, device: &Device) -> Param<Tensor<1>> {
+    Initializer::Zeros.init([channels], device)
+}
+
+/// A convolution that keeps height and width.
+#[derive(Module, Debug)]
+pub(super) struct Conv {
+    weight: Param<Tensor<4>>,
+    bias: Option<Param<Tensor<1>>>,
+}
+
+impl Conv {
+    /// Kernel `k` x `k` (1 or 3); `gain` as in [`weights`].
+    pub(super) fn new(io: [usize; 2], k: usize, gain: f64, bias: bool, device: &Device) -> Self {
+        let [input, output] = io;
+        Self {
+            weight: weights([output, input, k, k], input * k * k, gain, device),
+            bias: bias.then(|| zeros(output, device)),
+        }
+    }
+
+    /// `[n, in, h, w]` to `[n, out, h, w]`
+    pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        ops::conv2d(x, self.weight.val(), self.bias.as_ref().map(Param::val))
+    }
+}
+
+/// A 3x3 convolution of each channel on its own.
+#[derive(Module, Debug)]
+pub(super) struct Depthwise {
+    weight: Param<Tensor<4>>,
+}
+
+impl Depthwise {
+    pub(super) fn new(channels: usize, device: &Device) -> Self {
+        Self {
+            weight: weights([channels, 1, 3, 3], 9, 1.0, device),
+        }
+    }
+
+    /// `[n, c, h, w]` to the same
+    pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        ops::depthwise_conv2d(x, self.weight.val(), None)
+    }
+}
+
+/// A transposed convolution that doubles height and width.
+#[derive(Module, Debug)]
+pub(super) struct Up {
+    weight: Param<Tensor<4>>,
+    bias: Param<Tensor<1>>,
+}
+
+impl Up {
+    pub(super) fn new(io: [usize; 2], gain: f64, device: &Device) -> Self {
+        let [input, output] = io;
+        Self {
+            // patches do not overlap: every output value sums over `input` values
+            weight: weights([input, output, 2, 2], input, gain, device),
+            bias: zeros(output, device),
+        }
+    }
+
+    /// `[n, in, h, w]` to `[n, out, 2h, 2w]`
+    pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        ops::conv_transpose2x2(x, self.weight.val(), Some(self.bias.val()))
+    }
+}
+
+/// What follows a convolution: batch normalisation if there is one, and ReLU.
+#[derive(Module, Debug)]
+pub(super) struct Activation {
+    norm: Option<BatchNorm>,
+}
+
+impl Activation {
+    pub(super) fn new(normalisation: Normalisation, channels: usize, device: &Device) -> Self {
+        let norm = match normalisation {
+            Normalisation::Batch => Some(BatchNormConfig::new(channels).init(device)),
+            Normalisation::None => None,
+        };
+        Self { norm }
+    }
+
+    /// `[n, c, h, w]` to the same
+    pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let Some(norm) = &self.norm else { return relu(x) };
+        if !(x.device().is_autodiff() && norm.training.is_enabled()) {
+            return relu(norm.forward(x)); // running statistics
+        }
+        let device = x.device();
+        let (y, mean, variance) = ops::batch_norm_relu(x, norm.gamma.val(), norm.beta.val(), norm.epsilon);
+        for (state, batch) in [(&norm.running_mean, mean), (&norm.running_var, variance)] {
+            let old = state.value_sync().to_device(&device);
+            let new = old * (1.0 - norm.momentum) + batch.detach() * norm.momentum;
+            state.update(new.detach());
+        }
+        y
+    }
+}
+
+/// Convolution, normalisation, ReLU.
+#[derive(Module, Debug)]
+pub(super) struct Unit {
+    depthwise: Option<Depthwise>,
+    conv: Conv,
+    activation: Activation,
+}
+
+impl Unit {
+    fn new(config: &NetConfig, io: [usize; 2], device: &Device) -> Self {
+        let bias = config.normalisation == Normalisation::None;
+        let kernel = if config.separable { 1 } else { 3 };
+        Self {
+            depthwise: config.separable.then(|| Depthwise::new(io[0], device)),
+            conv: Conv::new(io, kernel, 2.0, bias, device),
+            activation: Activation::new(config.normalisation, io[1], device),
+        }
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let x = match &self.depthwise {
+            Some(depthwise) => depthwise.forward(x),
+            None => x,
+        };
+        self.activation.forward(self.conv.forward(x))
+    }
+}
+
+/// Two units: what every level does.
+#[derive(Module, Debug)]
+pub(super) struct Block {
+    first: Unit,
+    second: Unit,
+}
+
+impl Block {
+    pub(super) fn new(config: &NetConfig, io: [usize; 2], device: &Device) -> Self {
+        Self {
+            first: Unit::new(config, io, device),
+            second: Unit::new(config, [io[1], io[1]], device),
+        }
+    }
+
+    /// `[n, in, h, w]` to `[n, out, h, w]`
+    pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.second.forward(self.first.forward(x))
+    }
+}

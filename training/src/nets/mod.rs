@@ -1,0 +1,135 @@
+//! The nets: a U-Net and an attention U-Net, built from one configuration.
+//!
+//! A net's input is `[n, 3, h, w]`, already normalised, with sides that are multiples of [`NetConfig::multiple`]; its output
+//! is `[n, classes, h, w]`, one unnormalised score per class and pixel. On an autodiff device a net trains (batch statistics,
+//! dropout); `net.valid()` gives an independent copy for inference.
+
+mod attention;
+mod cost;
+mod layers;
+mod stem;
+mod unet;
+
+pub use cost::Cost;
+pub use unet::Net;
+
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+
+/// Which net.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Encoder, decoder and skip connections (Ronneberger et al. 2015).
+    Unet,
+    /// A U-Net whose skip connections pass additive attention gates (Oktay et al. 2018).
+    AttentionUnet,
+}
+
+/// What follows a convolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Normalisation {
+    /// Batch normalisation, then ReLU; the exporter folds it into the convolution.
+    #[default]
+    Batch,
+    /// ReLU alone; the convolution has a bias.
+    None,
+}
+
+/// Everything that shapes a net.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetConfig {
+    /// Which net.
+    pub kind: Kind,
+    /// Channels per level, the finest first; each level has half the resolution of the one before.
+    #[serde(default = "default_widths")]
+    pub widths: Vec<usize>,
+    /// What follows a convolution.
+    #[serde(default)]
+    pub normalisation: Normalisation,
+    /// Resolution of the finest level: 1 full, 2 half, 4 a quarter; pixels are folded into channels before it and unfolded
+    /// after it.
+    #[serde(default = "default_stem_stride")]
+    pub stem_stride: usize,
+    /// Depthwise and pointwise convolutions in place of full 3x3 ones (Howard et al. 2017).
+    #[serde(default)]
+    pub separable: bool,
+    /// Share of the coarsest level's values that are zeroed in training.
+    #[serde(default)]
+    pub dropout: f64,
+    /// Heads of self-attention at the coarsest level, attention U-Net only; 0 for none.
+    #[serde(default)]
+    pub heads: usize,
+}
+
+fn default_widths() -> Vec<usize> {
+    vec![24, 48, 96, 128, 160]
+}
+
+fn default_stem_stride() -> usize {
+    1
+}
+
+impl NetConfig {
+    /// The default net of that kind.
+    pub fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            widths: default_widths(),
+            normalisation: Normalisation::default(),
+            stem_stride: default_stem_stride(),
+            separable: false,
+            dropout: 0.0,
+            heads: 0,
+        }
+    }
+
+    /// Checks what the types cannot.
+    ///
+    /// # Errors
+    /// One line naming the first thing that is wrong.
+    pub fn check(&self) -> Result<(), String> {
+        if !(2..=7).contains(&self.widths.len()) || self.widths.iter().any(|w| !(1..=4096).contains(w)) {
+            return Err(format!("widths is {:?}, wanted 2 to 7 levels of 1 to 4096 channels", self.widths));
+        }
+        if ![1, 2, 4].contains(&self.stem_stride) {
+            return Err(format!("stem_stride is {}, wanted 1, 2 or 4", self.stem_stride));
+        }
+        if !(0.0..1.0).contains(&self.dropout) {
+            return Err(format!("dropout is {}, wanted 0 up to but not including 1", self.dropout));
+        }
+        let deepest = self.widths[self.widths.len() - 1];
+        match (self.kind, self.heads) {
+            (_, 0) => Ok(()),
+            (Kind::Unet, heads) => Err(format!("heads is {heads}, but only kind = \"attention-unet\" has self-attention")),
+            (Kind::AttentionUnet, heads) if !deepest.is_multiple_of(heads) => Err(format!(
+                "heads is {heads}, which does not divide the {deepest} channels of the last level"
+            )),
+            (Kind::AttentionUnet, _) => Ok(()),
+        }
+    }
+
+    /// Both sides of the input must be multiples of this.
+    pub fn multiple(&self) -> u32 {
+        (self.stem_stride << (self.widths.len() - 1)) as u32
+    }
+
+    /// A new net with random weights; `device` seeds them (`device.seed(..)`).
+    ///
+    /// # Panics
+    /// If [`NetConfig::check`] fails.
+    pub fn init(&self, classes: usize, device: &Device) -> Net {
+        self.check().expect("the configuration was checked");
+        Net::new(self, classes, device)
+    }
+
+    /// Trainable parameters and multiplications for a picture of that size.
+    pub fn cost(&self, classes: usize, height: usize, width: usize) -> Cost {
+        cost::of(self, classes, height, width)
+    }
+}
+
+#[cfg(test)]
+mod tests;

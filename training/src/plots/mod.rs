@@ -1,0 +1,95 @@
+//! Pictures about a run: curves, a confusion matrix, and predictions beside truth. All PNG, with a font of their own, so that
+//! they look the same on a machine without any.
+
+mod confusion;
+mod curves;
+mod sheet;
+
+pub use confusion::confusion;
+pub use curves::curves;
+pub use sheet::sheet;
+
+use crate::data::write_rgb;
+use crate::error::{Kind, fault};
+use anyhow::Result;
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::{FontStyle, register_font};
+use std::path::Path;
+use std::sync::Once;
+
+type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
+
+/// Draws on a white canvas and writes it.
+fn draw(path: &Path, size: (u32, u32), background: RGBColor, paint: impl FnOnce(&Area<'_>) -> Result<()>) -> Result<()> {
+    static FONT: Once = Once::new();
+    FONT.call_once(|| {
+        for style in [FontStyle::Normal, FontStyle::Bold] {
+            // The only failure is a damaged font; without it text is missing, which a test would see.
+            let _ = register_font("sans-serif", style, dejavu::sans::regular());
+        }
+    });
+    let mut rgb = vec![0; 3 * size.0 as usize * size.1 as usize];
+    {
+        let area = BitMapBackend::with_buffer(&mut rgb, size).into_drawing_area();
+        area.fill(&background).map_err(|e| failed(&e))?;
+        paint(&area)?;
+        area.present().map_err(|e| failed(&e))?;
+    }
+    write_rgb(path, size.0 as usize, size.1 as usize, &rgb)
+}
+
+fn failed(error: &dyn std::fmt::Display) -> anyhow::Error {
+    fault(Kind::Internal, format!("cannot draw: {error}"))
+}
+
+const INK: RGBColor = RGBColor(40, 40, 48);
+const PAPER: RGBColor = RGBColor(255, 255, 255);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::EpochRow;
+    use crate::data::Sample;
+    use crate::metrics::Confusion;
+    use maskline_models::classes::driving_classes;
+
+    fn ink(path: &Path, background: [u8; 3]) -> f64 {
+        let picture = image::open(path).unwrap().into_rgb8();
+        let marked = picture.pixels().filter(|p| p.0 != background).count();
+        marked as f64 / (picture.width() * picture.height()) as f64
+    }
+
+    #[test]
+    fn curves_matrix_and_sheet_are_drawn_with_text() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let row = |epoch: u32| EpochRow {
+            epoch,
+            step: u64::from(epoch) * 10,
+            loss: 2.0 / f64::from(epoch),
+            rate: 1e-3,
+            miou: epoch.is_multiple_of(2).then_some(0.1 * f64::from(epoch)),
+            pixel_accuracy: None,
+            images_per_s: 5.0,
+            elapsed_s: 1.0,
+        };
+        for epochs in [0, 1, 5] {
+            curves(&(1..=epochs).map(row).collect::<Vec<_>>(), &at("curves.png")).unwrap();
+        }
+        assert!(ink(&at("curves.png"), [255; 3]) > 0.01);
+        let mut matrix = Confusion::new(2);
+        matrix.add(&[0, 0, 1], &[0, 1, 1]);
+        confusion(&matrix, &["sky".into(), "road".into()], &at("confusion.png")).unwrap();
+        assert!(ink(&at("confusion.png"), [255; 3]) > 0.1);
+        let sample = Sample {
+            name: "a".into(),
+            width: 60,
+            height: 40,
+            rgb: vec![90; 7200],
+            labels: vec![3; 2400],
+        };
+        sheet(&[(&sample, vec![0; 2400])], &driving_classes(), &at("sheet.png")).unwrap();
+        assert!(ink(&at("sheet.png"), [24, 24, 28]) > 0.1);
+    }
+}

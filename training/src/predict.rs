@@ -1,0 +1,159 @@
+//! From a picture to a class map the way the runtime does it: resize, normalise, net, best class, back to the picture's size.
+
+use crate::data::Sample;
+use crate::nets::Net;
+use anyhow::{Result, anyhow};
+use burn::tensor::{Device, Tensor, TensorData};
+use fast_image_resize as resize;
+use maskline_models::fill::Filler;
+use maskline_models::{Fit, Input};
+use resize::images::{Image, ImageRef};
+
+/// A picture at the model's size.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prepared {
+    /// Width in pixels.
+    pub width: usize,
+    /// Height in pixels.
+    pub height: usize,
+    /// `[1, 3, height, width]`, normalised.
+    pub tensor: Vec<f32>,
+    /// The same as RGB bytes.
+    pub rgb: Vec<u8>,
+}
+
+/// Brings RGB bytes to the model's size and fills its tensor. `asked` is a size that the user wants.
+///
+/// # Errors
+/// One line, if the net cannot take the size.
+pub fn prepare(input: &Input, rgb: &[u8], width: usize, height: usize, asked: Option<(u32, u32)>) -> Result<Prepared> {
+    let fit = Fit::plan(input, width as u32, height as u32, asked).map_err(|e| anyhow!(e))?;
+    let content = fit.content;
+    let scaled = resize_rgb(rgb, (width, height), (content.width as usize, content.height as usize))?;
+    let (fit_width, fit_height) = (fit.width as usize, fit.height as usize);
+    let whole = if (content.width, content.height) == (fit.width, fit.height) {
+        scaled
+    } else {
+        let mut canvas = vec![fit.pad; 3 * fit_width * fit_height];
+        let (row, left, top) = (3 * content.width as usize, 3 * content.x as usize, content.y as usize);
+        for (y, line) in scaled.chunks_exact(row).enumerate() {
+            canvas[(y + top) * 3 * fit_width + left..][..row].copy_from_slice(line);
+        }
+        canvas
+    };
+    let mut tensor = vec![0.0; whole.len()];
+    Filler::new(input).fill(&whole, fit_width, fit_height, &mut tensor);
+    Ok(Prepared {
+        width: fit_width,
+        height: fit_height,
+        tensor,
+        rgb: whole,
+    })
+}
+
+/// Antialiased bilinear resize of RGB bytes.
+///
+/// # Errors
+/// If a side is 0 or the bytes do not fit the size.
+pub fn resize_rgb(rgb: &[u8], from: (usize, usize), to: (usize, usize)) -> Result<Vec<u8>> {
+    if from == to {
+        return Ok(rgb.to_vec());
+    }
+    let source = ImageRef::new(from.0 as u32, from.1 as u32, rgb, resize::PixelType::U8x3)?;
+    let mut target = Image::new(to.0 as u32, to.1 as u32, resize::PixelType::U8x3);
+    let options = resize::ResizeOptions::new().resize_alg(resize::ResizeAlg::Convolution(resize::FilterType::Bilinear));
+    resize::Resizer::new().resize(&source, &mut target, &options)?;
+    Ok(target.into_vec())
+}
+
+/// The best class of every pixel of `[classes, pixels]` scores; of equal ones the first, and a NaN loses against any other.
+pub fn best_classes(scores: &[f32], pixels: usize) -> Vec<u8> {
+    let mut best = vec![f32::NEG_INFINITY; pixels];
+    let mut map = vec![0; pixels];
+    for (class, plane) in scores.chunks_exact(pixels).enumerate() {
+        for ((value, best), id) in plane.iter().zip(&mut best).zip(&mut map) {
+            if value > best {
+                (*best, *id) = (*value, class as u8);
+            }
+        }
+    }
+    map
+}
+
+/// A class map at another size: each pixel takes the one that its centre falls on.
+pub fn resize_ids(ids: &[u8], from: (usize, usize), to: (usize, usize)) -> Vec<u8> {
+    let nearest = |i: usize, from: usize, to: usize| ((2 * i + 1) * from / (2 * to)).min(from - 1);
+    let columns: Vec<usize> = (0..to.0).map(|x| nearest(x, from.0, to.0)).collect();
+    let rows = (0..to.1).map(|y| nearest(y, from.1, to.1) * from.0);
+    rows.flat_map(|row| columns.iter().map(move |x| ids[row + x])).collect()
+}
+
+/// The part of a class map at the model's size that the frame covers, with its size.
+fn content(input: &Input, ids: &[u8], width: usize, height: usize, asked: Option<(u32, u32)>) -> Result<(Vec<u8>, (usize, usize))> {
+    let fit = Fit::plan(input, width as u32, height as u32, asked).map_err(|e| anyhow!(e))?;
+    let c = fit.content;
+    let (left, wide) = (c.x as usize, c.width as usize);
+    let rows = ids.chunks_exact(fit.width as usize).skip(c.y as usize).take(c.height as usize);
+    Ok((
+        rows.flat_map(|row| row[left..left + wide].to_vec()).collect(),
+        (wide, c.height as usize),
+    ))
+}
+
+/// Something that gives class maps.
+pub trait Segmenter {
+    /// Class numbers for every pixel of a prepared picture, at its size.
+    ///
+    /// # Errors
+    /// Whatever keeps it from running.
+    fn segment(&mut self, picture: &Prepared) -> Result<Vec<u8>>;
+}
+
+/// A net of ours.
+#[derive(Debug)]
+pub struct NetSegmenter {
+    /// The net, without autodiff.
+    pub net: Net,
+    /// Where it lives.
+    pub device: Device,
+}
+
+impl Segmenter for NetSegmenter {
+    fn segment(&mut self, picture: &Prepared) -> Result<Vec<u8>> {
+        let shape = [1, 3, picture.height, picture.width];
+        let images = Tensor::<4>::from_data(TensorData::new(picture.tensor.clone(), shape), &self.device);
+        let scores = self.net.forward(images).into_data().try_into_vec::<f32>();
+        let scores = scores.map_err(|e| anyhow!("scores are not floats: {e:?}"))?;
+        Ok(best_classes(&scores, picture.width * picture.height))
+    }
+}
+
+/// Class numbers of a sample at its own size.
+///
+/// # Errors
+/// As [`prepare`] and the segmenter.
+pub fn class_map(segmenter: &mut dyn Segmenter, input: &Input, sample: &Sample, asked: Option<(u32, u32)>) -> Result<Vec<u8>> {
+    let picture = prepare(input, &sample.rgb, sample.width, sample.height, asked)?;
+    let ids = segmenter.segment(&picture)?;
+    let (ids, size) = content(input, &ids, sample.width, sample.height, asked)?;
+    Ok(resize_ids(&ids, size, (sample.width, sample.height)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_class_is_the_first_of_equals_and_never_nan() {
+        let scores = [1.0, f32::NAN, 0.0, 1.0, 2.0, f32::NAN, 0.5, 3.0, 0.0];
+        assert_eq!(best_classes(&scores, 3), [0, 2, 0]);
+    }
+
+    #[test]
+    fn ids_go_to_another_size_by_their_centres() {
+        let ids = [1, 2, 3, 4];
+        assert_eq!(resize_ids(&ids, (2, 2), (4, 2)), [1, 1, 2, 2, 3, 3, 4, 4]);
+        assert_eq!(resize_ids(&ids, (2, 2), (2, 2)), ids);
+        assert_eq!(resize_ids(&[1, 2, 3], (3, 1), (1, 1)), [2]);
+    }
+}

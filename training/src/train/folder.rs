@@ -1,0 +1,174 @@
+//! The folder of a run: its configuration, where it comes from, its numbers, curves, sheet and checkpoints.
+
+use crate::checkpoint::{EpochRow, Head, Origin, Progress};
+use crate::config::RunConfig;
+use crate::error::{Kind, fault, io_fault};
+use crate::nets::Cost;
+use crate::plots;
+use anyhow::Result;
+use std::path::{Path, PathBuf};
+
+/// The files of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunFolder(PathBuf);
+
+impl RunFolder {
+    /// Makes the folder, or finds the one to go on in.
+    ///
+    /// # Errors
+    /// If it holds another run (exit code 64), holds none to resume (78), or cannot be made (74).
+    pub fn open(path: &Path, resume: bool) -> Result<Self> {
+        let folder = Self(path.to_path_buf());
+        match (folder.last().exists(), resume) {
+            (true, false) => Err(fault(
+                Kind::Usage,
+                format!(
+                    "{} holds a run already: use --resume to go on with it, or --out for another folder",
+                    path.display()
+                ),
+            )),
+            (false, true) => Err(fault(
+                Kind::Config,
+                format!(
+                    "there is no checkpoint {} to resume from: leave --resume out",
+                    folder.last().display()
+                ),
+            )),
+            _ => {
+                std::fs::create_dir_all(path).map_err(|e| io_fault("make the folder", path, e))?;
+                Ok(folder)
+            }
+        }
+    }
+
+    /// The checkpoint to go on from.
+    pub fn last(&self) -> PathBuf {
+        self.0.join("last.ckpt")
+    }
+
+    /// The checkpoint with the best validation.
+    pub fn best(&self) -> PathBuf {
+        self.0.join("best.ckpt")
+    }
+
+    /// Predictions beside truth at the best epoch.
+    pub fn sheet(&self) -> PathBuf {
+        self.0.join("sheet.png")
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<()> {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).map_err(|e| io_fault("write", &path, e))
+    }
+
+    /// Writes what is known before the first step.
+    ///
+    /// # Errors
+    /// If a file cannot be written (exit code 74).
+    pub fn write_start(&self, head: &Head, cost: Cost) -> Result<()> {
+        self.write("config.toml", &head.config.to_toml())?;
+        let about = serde_json::json!({
+            "name": head.config.name,
+            "seed": head.config.seed,
+            "commit": head.origin.commit,
+            "date": head.origin.date,
+            "device": head.origin.device,
+            "parameters": cost.parameters,
+            "gmacs": cost.gmacs(),
+        });
+        self.write("run.json", &format!("{about:#}\n"))
+    }
+
+    /// Writes numbers and curves after an epoch.
+    ///
+    /// # Errors
+    /// If a file cannot be written (exit code 74).
+    pub fn write_epoch(&self, progress: &Progress) -> Result<()> {
+        self.write("metrics.csv", &csv(&progress.history))?;
+        plots::curves(&progress.history, &self.0.join("curves.png"))
+    }
+
+    /// Writes the best measures at the end.
+    ///
+    /// # Errors
+    /// If a file cannot be written (exit code 74).
+    pub fn write_end(&self, head: &Head) -> Result<()> {
+        let json = serde_json::to_string_pretty(&head.progress.best).map_err(|e| io_fault("write", &self.0, e))?;
+        self.write("best.json", &(json + "\n"))
+    }
+}
+
+/// Where this run comes from.
+pub fn origin(device: &str) -> Origin {
+    let git = std::process::Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output();
+    let commit = git
+        .ok()
+        .filter(|out| out.status.success())
+        .and_then(|out| String::from_utf8(out.stdout).ok());
+    let now = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
+    Origin {
+        commit: commit.map_or_else(|| "unknown".into(), |c| c.trim().to_string()),
+        date: now.chars().take(10).collect(),
+        device: device.into(),
+    }
+}
+
+/// Refuses to go on with another net, data or seed; length, limits and intervals may change.
+pub fn same_run(head: &Head, config: &RunConfig) -> Result<()> {
+    let (mut old, mut new) = (head.config.clone(), config.clone());
+    for config in [&mut old, &mut new] {
+        config.train.epochs = 0;
+        config.train.max_minutes = None;
+        config.train.checkpoint_minutes = 0.0;
+        config.train.loaders = 1;
+        config.validate = Default::default();
+        config.validation.clear();
+        config.init = None;
+        config.description.clear();
+        config.licence.clear();
+    }
+    if old == new {
+        return Ok(());
+    }
+    let (old, new) = (old.to_toml(), new.to_toml());
+    let line = new.lines().find(|l| !old.lines().any(|o| o == *l)).unwrap_or("a line less");
+    Err(fault(
+        Kind::Config,
+        format!("the run was started with another configuration (now: {line}): take the one it was started with, or start anew"),
+    ))
+}
+
+/// One epoch as a line for people.
+pub fn describe(row: &EpochRow, steps: usize) -> String {
+    let miou = match (row.miou, row.pixel_accuracy) {
+        (Some(miou), Some(accuracy)) => format!(", mIoU {:.2} %, pixel accuracy {:.2} %", 100.0 * miou, 100.0 * accuracy),
+        _ => String::new(),
+    };
+    format!(
+        "epoch {} ({steps} steps): loss {:.4}, rate {:.2e}{miou}, {:.1} images/s, {} since the start",
+        row.epoch,
+        row.loss,
+        row.rate,
+        row.images_per_s,
+        super::live::duration(row.elapsed_s)
+    )
+}
+
+fn csv(history: &[EpochRow]) -> String {
+    let mut text = String::from("epoch,step,loss,rate,miou,pixel_accuracy,images_per_s,elapsed_s\n");
+    let number = |v: Option<f64>| v.map(|v| format!("{v:.6}")).unwrap_or_default();
+    for row in history {
+        text += &format!(
+            "{},{},{:.6},{:.6e},{},{},{:.2},{:.1}\n",
+            row.epoch,
+            row.step,
+            row.loss,
+            row.rate,
+            number(row.miou),
+            number(row.pixel_accuracy),
+            row.images_per_s,
+            row.elapsed_s
+        );
+    }
+    text
+}

@@ -1,0 +1,106 @@
+//! The built program: exit codes, one line an error, and what a signal does.
+
+#![allow(clippy::unwrap_used)] // tests
+
+mod common;
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+fn program(args: &[&str], folder: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_maskline-training"))
+        .args(args)
+        .current_dir(folder)
+        .output()
+        .unwrap()
+}
+
+fn fails(args: &[&str], folder: &Path, code: i32, says: &str) {
+    let output = program(args, folder);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {text}");
+    assert!(text.contains(says), "{args:?}: {text}");
+    assert!(!text.contains("panicked"), "{text}");
+}
+
+#[test]
+fn every_failure_has_its_code_and_names_the_remedy() {
+    let root = tempfile::tempdir().unwrap();
+    let at = root.path();
+    common::write_shapes(at, 4);
+    let config = common::config(at, 1);
+    let write = |name: &str, text: &str| std::fs::write(at.join(name), text).unwrap();
+    write("good.toml", &config);
+    write("bad.toml", &config.replace("batch = 4", "batch = 0\nbach = 4"));
+    write("nowhere.toml", &config.replace("/images", "/nowhere"));
+    write("empty.toml", "");
+    write("text.ckpt", "hello");
+
+    fails(&["trian"], at, 64, "trian");
+    fails(&["eval"], at, 64, "required");
+    fails(&["eval", "text.ckpt"], at, 78, "text.ckpt is not a checkpoint");
+    fails(&["eval", "none.ckpt"], at, 78, "there is no checkpoint none.ckpt");
+    fails(&["train", "none.toml"], at, 74, "cannot read none.toml");
+    fails(&["train", "bad.toml"], at, 78, "unknown key train.bach");
+    fails(&["train", "bad.toml"], at, 78, "batch is 0");
+    fails(&["train", "empty.toml"], at, 78, "missing field");
+    fails(&["train", "nowhere.toml"], at, 65, "cannot read the folder");
+    fails(&["train", "good.toml", "--device", "tpu"], at, 78, "--device cpu");
+    fails(&["train", "good.toml", "--resume", "--out", "new"], at, 78, "leave --resume out");
+    fails(&["data", "check", "nowhere.toml"], at, 65, "nowhere");
+    fails(&["nets", "--size", "33x32"], at, 64, "multiples of");
+}
+
+#[test]
+fn a_broken_label_stops_a_run_with_code_65() {
+    let root = tempfile::tempdir().unwrap();
+    common::write_shapes(root.path(), 4);
+    std::fs::write(root.path().join("config.toml"), common::config(root.path(), 1)).unwrap();
+    image::GrayImage::from_pixel(40, 40, image::Luma([200]))
+        .save(root.path().join("labels/001.png"))
+        .unwrap();
+    fails(&["train", "config.toml"], root.path(), 65, "holds the id 200");
+    std::fs::remove_file(root.path().join("labels/001.png")).unwrap();
+    fails(&["train", "config.toml"], root.path(), 65, "001.png has no label");
+}
+
+#[test]
+fn nets_and_data_are_listed() {
+    let root = tempfile::tempdir().unwrap();
+    common::write_shapes(root.path(), 4);
+    std::fs::write(root.path().join("config.toml"), common::config(root.path(), 1)).unwrap();
+    let nets = program(&["nets", "config.toml"], root.path());
+    let text = String::from_utf8_lossy(&nets.stdout);
+    assert!(text.contains("attention-unet") && text.contains("shapes"), "{text}");
+    let data = program(&["data", "check", "config.toml"], root.path());
+    let text = String::from_utf8_lossy(&data.stdout);
+    assert!(text.contains("4 pictures, 40x40 (4)") && text.contains("square"), "{text}");
+}
+
+#[test]
+fn the_first_interrupt_saves_and_leaves_with_130() {
+    let root = tempfile::tempdir().unwrap();
+    common::write_shapes(root.path(), 8);
+    std::fs::write(root.path().join("config.toml"), common::config(root.path(), 1_000_000)).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_maskline-training"))
+        .args(["train", "config.toml", "--out", "run"])
+        .current_dir(root.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    lines
+        .find(|line| line.starts_with("epoch 1 "))
+        .expect("the first epoch is reported");
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    assert!(lines.any(|line| line.contains("stopped and saved")));
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let more = program(
+        &["train", "config.toml", "--out", "run", "--resume", "--max-minutes", "0.0001"],
+        root.path(),
+    );
+    assert!(more.status.success(), "{}", String::from_utf8_lossy(&more.stderr));
+}

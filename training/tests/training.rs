@@ -1,0 +1,233 @@
+//! Whole runs on a data set of shapes, through the library.
+
+#![allow(clippy::unwrap_used)] // tests
+
+mod common;
+
+use maskline_training::checkpoint::Checkpoint;
+use maskline_training::config::{DataConfig, RunConfig};
+use maskline_training::device;
+use maskline_training::eval::{Subject, eval};
+use maskline_training::train::{Options, Outcome, run};
+use maskline_training::weights::Weights;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+
+fn shapes(count: usize) -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    common::write_shapes(root.path(), count);
+    root
+}
+
+fn options(out: &Path, resume: bool, stop: bool) -> Options {
+    Options {
+        out: out.to_path_buf(),
+        resume,
+        device: device::choose("cpu").unwrap(),
+        device_name: "cpu".into(),
+        stop: Arc::new(AtomicBool::new(stop)),
+    }
+}
+
+fn train(config: &RunConfig, out: &Path) -> Outcome {
+    run(config, &options(out, false, false)).unwrap()
+}
+
+/// The device's random numbers belong to the process: one run at a time, or dropout draws from another run's seed.
+fn alone() -> impl Drop {
+    static RUNS: Mutex<()> = Mutex::new(());
+    RUNS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Every tensor of the net and of its average, by name.
+fn tensors(checkpoint: &Path) -> Vec<BTreeMap<String, Vec<f32>>> {
+    let checkpoint = Checkpoint::read(checkpoint).unwrap();
+    let device = device::choose("cpu").unwrap();
+    let nets = [checkpoint.net(&device).unwrap(), checkpoint.best_net(&device).unwrap()];
+    nets.iter().map(|net| Weights::of(net).values()).collect()
+}
+
+#[test]
+fn a_tiny_net_learns_shapes_and_its_run_folder_is_whole() {
+    let _alone = alone();
+    let root = shapes(24);
+    let out = root.path().join("run");
+    let config = RunConfig::parse(&common::config(root.path(), 8)).unwrap();
+    let outcome = train(&config, &out);
+    let history = &outcome.progress.history;
+    assert!(history[7].loss < 0.7 * history[0].loss, "{history:?}");
+    let best = outcome.progress.best.unwrap();
+    assert!(best.scores.miou > 0.5, "{best:?}");
+    for file in [
+        "config.toml",
+        "run.json",
+        "metrics.csv",
+        "curves.png",
+        "sheet.png",
+        "best.ckpt",
+        "last.ckpt",
+        "best.json",
+    ] {
+        assert!(std::fs::metadata(out.join(file)).is_ok_and(|m| m.len() > 0), "{file}");
+    }
+    let csv = std::fs::read_to_string(out.join("metrics.csv")).unwrap();
+    assert_eq!(csv.lines().count(), 9);
+
+    // What `eval` measures on the best checkpoint is what the run measured.
+    let device = device::choose("cpu").unwrap();
+    let mut subject = Subject::open(&out.join("best.ckpt").display().to_string(), None, &device).unwrap();
+    let report = eval(&mut subject, &config.validation, None).unwrap();
+    assert_eq!(report.scores, best.scores);
+}
+
+#[test]
+fn a_run_that_was_stopped_goes_on_bit_for_bit() {
+    let _alone = alone();
+    let root = shapes(12);
+    let config = RunConfig::parse(&common::config(root.path(), 2)).unwrap();
+    let (straight, parts) = (root.path().join("straight"), root.path().join("parts"));
+    train(&config, &straight);
+
+    let stopped = run(&config, &options(&parts, false, true)).unwrap();
+    assert!(!stopped.finished && stopped.progress.step == 1);
+    let stopped = run(&config, &options(&parts, true, true)).unwrap();
+    assert_eq!(stopped.progress.step, 2);
+    let finished = run(&config, &options(&parts, true, false)).unwrap();
+    assert!(finished.finished && finished.progress.step == 6);
+
+    assert!(tensors(&straight.join("last.ckpt")) == tensors(&parts.join("last.ckpt")));
+}
+
+#[test]
+fn a_run_goes_on_bit_for_bit_after_a_whole_epoch() {
+    let _alone = alone();
+    let root = shapes(8);
+    let mut config = RunConfig::parse(&common::config(root.path(), 2)).unwrap();
+    config.schedule.kind = maskline_training::schedule::Fall::Constant; // so that the rate does not depend on the length
+    let (straight, parts) = (root.path().join("straight"), root.path().join("parts"));
+    train(&config, &straight);
+    let mut first = config.clone();
+    first.train.epochs = 1;
+    train(&first, &parts);
+    run(&config, &options(&parts, true, false)).unwrap();
+    assert!(tensors(&straight.join("last.ckpt")) == tensors(&parts.join("last.ckpt")));
+}
+
+#[test]
+fn a_run_is_not_resumed_with_another_configuration() {
+    let _alone = alone();
+    let root = shapes(8);
+    let out = root.path().join("run");
+    let mut config = RunConfig::parse(&common::config(root.path(), 1)).unwrap();
+    train(&config, &out);
+    let again = run(&config, &options(&out, false, false)).unwrap_err().to_string();
+    assert!(again.contains("use --resume"), "{again}");
+    config.optimizer.rate = 0.5;
+    let other = run(&config, &options(&out, true, false)).unwrap_err().to_string();
+    assert!(other.contains("rate = 0.5"), "{other}");
+}
+
+#[test]
+fn a_time_limit_ends_a_run_early_with_a_measured_net() {
+    let _alone = alone();
+    let root = shapes(12);
+    let mut config = RunConfig::parse(&common::config(root.path(), 100_000)).unwrap();
+    config.train.max_minutes = Some(0.005);
+    let outcome = train(&config, &root.path().join("run"));
+    assert!(outcome.finished && outcome.progress.epoch < 100_000);
+    assert!(outcome.progress.history.last().unwrap().miou.is_some());
+}
+
+#[test]
+fn another_nets_weights_are_taken_where_name_and_shape_agree() {
+    let _alone = alone();
+    let root = shapes(8);
+    let small = RunConfig::parse(&common::config(root.path(), 1)).unwrap();
+    train(&small, &root.path().join("small"));
+    let checkpoint = root.path().join("small/best.ckpt");
+    let device = device::choose("cpu").unwrap();
+    let given = Weights::of(&Checkpoint::read(&checkpoint).unwrap().best_net(&device).unwrap());
+
+    let mut attention = small.clone();
+    attention.net.kind = maskline_training::nets::Kind::AttentionUnet;
+    let (taken, count) = given.put_into(attention.net.init(3, &device));
+    assert_eq!(count, given.len());
+    let values = Weights::of(&taken).values();
+    assert!(given.values().iter().all(|(path, numbers)| values.get(path) == Some(numbers)));
+
+    let (_, count) = given.put_into(RunConfig::parse(OTHER).unwrap().net.init(4, &device));
+    assert_eq!(count, 0);
+}
+
+const OTHER: &str = "name = \"other\"\n[net]\nkind = \"unet\"\nwidths = [5, 9, 13]\n[[data]]\nkind = \"synth\"\ncount = 1\n[train]\nepochs = 1\nbatch = 1\n";
+
+#[test]
+fn a_start_from_another_checkpoint_says_what_it_cannot_take() {
+    let _alone = alone();
+    let root = shapes(8);
+    let mut config = RunConfig::parse(&common::config(root.path(), 1)).unwrap();
+    config.init = Some(root.path().join("nowhere.ckpt"));
+    let error = run(&config, &options(&root.path().join("run"), false, false))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("there is no checkpoint"), "{error}");
+}
+
+#[test]
+fn an_exported_file_measures_like_its_checkpoint() {
+    let _alone = alone();
+    if maskline_models::library::find_onnxruntime().is_err() {
+        println!("skipped: there is no ONNX Runtime here; scripts/install gets it");
+        return;
+    }
+    let root = shapes(16);
+    let out = root.path().join("run");
+    let config = RunConfig::parse(&common::config(root.path(), 3)).unwrap();
+    train(&config, &out);
+    let model = root.path().join("shapes.onnx");
+    let exported = std::process::Command::new(env!("CARGO_BIN_EXE_maskline-training"))
+        .args([
+            "export".as_ref(),
+            out.join("best.ckpt").as_os_str(),
+            "-o".as_ref(),
+            model.as_os_str(),
+        ])
+        .output()
+        .unwrap();
+    assert!(exported.status.success(), "{}", String::from_utf8_lossy(&exported.stderr));
+    let device = device::choose("cpu").unwrap();
+    let score = |subject: &Path| {
+        let mut subject = Subject::open(&subject.display().to_string(), None, &device).unwrap();
+        eval(&mut subject, &config.data, None).unwrap().scores
+    };
+    let (net, file) = (score(&out.join("best.ckpt")), score(&model));
+    assert!((net.miou - file.miou).abs() < 1e-3, "{} {}", net.miou, file.miou);
+}
+
+#[test]
+fn masks_that_equal_the_labels_are_perfect_and_a_missing_one_is_refused() {
+    let _alone = alone();
+    let root = shapes(4);
+    let classes = maskline_training::config::read_classes(Some(&root.path().join("classes.toml"))).unwrap();
+    let mut data = DataConfig::new(maskline_training::config::DataKind::Folders);
+    (data.images, data.labels) = (Some(root.path().join("images")), Some(root.path().join("labels")));
+    let masks = || Subject::Masks {
+        folder: root.path().join("masks"),
+        classes: classes.clone(),
+    };
+    std::fs::create_dir(root.path().join("masks")).unwrap();
+    for i in 0..4 {
+        std::fs::copy(
+            root.path().join(format!("labels/{i:03}.png")),
+            root.path().join(format!("masks/{i:06}.png")),
+        )
+        .unwrap();
+    }
+    let report = eval(&mut masks(), std::slice::from_ref(&data), None).unwrap();
+    assert_eq!((report.scores.miou, report.pictures), (1.0, 4));
+    std::fs::remove_file(root.path().join("masks/000003.png")).unwrap();
+    let error = eval(&mut masks(), &[data], None).unwrap_err().to_string();
+    assert!(error.contains("3 class maps for 4"), "{error}");
+}
