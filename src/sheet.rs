@@ -2,12 +2,11 @@
 
 use crate::error::{Kind, WithKind};
 use crate::frame::{Frame, VideoFormat};
+use crate::pending::PendingFile;
 use crate::preprocess::Preprocessor;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use maskline_models::contract::{Channels, Input, InputType, Layout, Resize, Size};
 use maskline_models::{Fit, Rect};
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 const COLUMNS: usize = 3;
@@ -116,24 +115,20 @@ impl ContactSheet {
                 sheet[3 * ((top + y) * width + left)..][..row.len()].copy_from_slice(row);
             }
         }
-        let write = || -> Result<()> {
-            let folder = self.path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(".".as_ref());
-            // 0666 less the umask, as any other new file; a temporary one would be private.
-            let file = tempfile::Builder::new()
-                .permissions(Permissions::from_mode(0o666))
-                .tempfile_in(folder)?;
-            let mut encoder = png::Encoder::new(std::io::BufWriter::new(&file), width as u32, height as u32);
-            encoder.set_color(png::ColorType::Rgb);
-            let mut writer = encoder.write_header()?;
-            writer.write_image_data(&sheet)?;
-            writer.finish()?;
-            file.persist(&self.path)?;
-            Ok(())
-        };
-        write()
-            .with_context(|| format!("cannot write {}", self.path.display()))
-            .kind(Kind::Io)
+        let mut file = PendingFile::create(&self.path)?;
+        file.bytes(&encode(&sheet, width as u32, height as u32).kind(Kind::Internal)?)?;
+        file.finish()
     }
+}
+
+fn encode(rgb: &[u8], width: u32, height: u32) -> Result<Vec<u8>> {
+    let mut png = Vec::new();
+    let mut encoder = png::Encoder::new(&mut png, width, height);
+    encoder.set_color(png::ColorType::Rgb);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(rgb)?;
+    writer.finish()?;
+    Ok(png)
 }
 
 /// Which of `of` pictures stands in cell `cell` of `cells`: the first in the first, the last in the last.

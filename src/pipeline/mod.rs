@@ -17,6 +17,7 @@ use crate::error::{Kind, WithKind, fault, kind_of};
 use crate::frame::{ClassMap, VideoFormat};
 use crate::infer::{Provider, ProviderReport};
 use crate::overlay::Overlay;
+use crate::pending::PendingFile;
 use crate::postprocess::Postprocessor;
 use crate::preprocess::Preprocessor;
 use crate::sheet::ContactSheet;
@@ -230,7 +231,7 @@ impl Pipeline {
         let masks = masks
             .map(|folder| sink::masks::MaskWriter::create(folder, &palette(&head.classes)))
             .transpose()?;
-        let json = config.output.json.as_deref().map(record::PendingFile::create).transpose()?;
+        let json = config.output.json.as_deref().map(PendingFile::create).transpose()?;
         let sheet = config
             .output
             .sheet
@@ -347,7 +348,7 @@ impl Ready {
         })?;
         let report = wire::report(&plan, &config, done, started);
         if let Some(path) = &config.output.report {
-            let mut file = record::PendingFile::create(path)?;
+            let mut file = PendingFile::create(path)?;
             file.line(&report)?;
             file.finish()?;
         }

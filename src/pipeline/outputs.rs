@@ -2,10 +2,11 @@
 
 use crate::config::{OnExisting, OutputConfig, PipelineConfig};
 use crate::error::{Kind, fault};
+use crate::pending::{folder_of, is_device, is_direct};
 use crate::sink;
 use anyhow::Result;
 use std::fs;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Whether these outputs can be written and hit neither the input, nor each other, nor a file that shall stay.
@@ -88,22 +89,6 @@ fn masks(folder: &Path, config: &PipelineConfig) -> Result<()> {
         return Err(fault(Kind::Usage, format!("--masks {name} is not empty: {remedy}")));
     }
     Ok(())
-}
-
-/// `/dev/stdout`, pipes and the like are written to, never replaced.
-pub(super) fn is_direct(path: &Path) -> bool {
-    let special = (path.starts_with("/dev") && !path.starts_with("/dev/shm")) || path.starts_with("/proc");
-    fs::metadata(path).is_ok_and(|m| special || is_device(&m))
-}
-
-fn is_device(metadata: &fs::Metadata) -> bool {
-    let kind = metadata.file_type();
-    kind.is_char_device() || kind.is_fifo() || kind.is_socket()
-}
-
-/// The folder that a file lies in; `.` for a bare name.
-pub(super) fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn parent(path: &Path) -> Result<()> {

@@ -2,13 +2,14 @@
 
 use super::crew::{Crew, Verdict};
 use super::queue::{Inbox, Outbox, queues};
-use super::record::{PendingFile, json_line};
+use super::record::json_line;
 use super::{FrameClasses, OnClasses, Plan};
 use crate::config::PipelineConfig;
 use crate::error::{Kind, fault};
 use crate::frame::{ClassMap, Frame, Tensor};
 use crate::infer::{Scores, Segmenter};
 use crate::overlay::Overlay;
+use crate::pending::PendingFile;
 use crate::postprocess::Postprocessor;
 use crate::preprocess::{Preprocessor, TensorPool};
 use crate::sheet::ContactSheet;

@@ -7,7 +7,6 @@ pub mod commands;
 pub mod config;
 pub mod data;
 pub mod device;
-pub mod error;
 pub mod eval;
 pub mod export;
 pub mod loss;
@@ -22,3 +21,5 @@ pub mod random;
 pub mod schedule;
 pub mod train;
 pub mod weights;
+
+pub use maskline_models::error;

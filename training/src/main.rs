@@ -19,7 +19,7 @@ fn main() -> ExitCode {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(e)) => {
             eprintln!("maskline-training: {e:#}");
-            ExitCode::from(error::code_of(&e))
+            error::code_of(&e)
         }
     }
 }

@@ -1,6 +1,7 @@
-//! Exit codes: every failure that a script may want to tell apart carries its [`Kind`].
+//! Exit codes of the runtime and the trainer: every failure that a script may want to tell apart carries its [`Kind`].
 
 use std::fmt;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// What kind of failure it is; the value is the exit code (those of `sysexits.h`).
@@ -42,6 +43,11 @@ pub fn fault(kind: Kind, message: impl fmt::Display) -> anyhow::Error {
         message: message.to_string(),
     }
     .into()
+}
+
+/// A failed read or write of `path`; `doing` is what was tried, such as "write".
+pub fn io_fault(doing: &str, path: &Path, error: impl fmt::Display) -> anyhow::Error {
+    fault(Kind::Io, format!("cannot {doing} {}: {error}", path.display()))
 }
 
 /// Gives an error a kind: `file.read().kind(Kind::Io)?`.
