@@ -4,6 +4,7 @@ use crate::config::{OnExisting, PipelineConfig, values};
 use crate::error::{Fault, Kind, fault};
 use crate::infer::Provider;
 use crate::sink::Speed;
+use crate::temporal::{Every, MotionMethod, TemporalOptions};
 use anyhow::Result;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 use std::path::{Path, PathBuf};
@@ -129,6 +130,45 @@ pub struct RunArgs {
     /// Threads for the net on the CPU [default: one a core]
     #[arg(long, value_name = "N", value_parser = values::threads, allow_negative_numbers = true)]
     pub threads: Option<usize>,
+    /// How class maps are carried between inferred frames.
+    #[command(flatten)]
+    pub temporal: TemporalArgs,
+}
+
+/// How class maps are carried between inferred frames.
+#[derive(Debug, clap::Args, Default)]
+pub struct TemporalArgs {
+    /// Runs the net on every n-th frame, or as often as scene and motion ask for it (auto); between, maps follow the motion
+    /// [default: 1]
+    #[arg(long, value_name = "N|auto", value_parser = values::every, allow_negative_numbers = true)]
+    pub every: Option<Every>,
+    /// Leaves the net out where there is no time for it at this rate in frames per second; alone, it means --every auto
+    #[arg(long, value_name = "FPS", value_parser = values::fps, allow_negative_numbers = true)]
+    pub hold_fps: Option<f64>,
+    /// How motion is found: dis, dis-fast (a quarter of the time) or none (maps are repeated) [default: dis]
+    #[arg(long, value_name = "METHOD")]
+    pub motion: Option<MotionMethod>,
+    /// How much an earlier class weighs against flicker, 0 to below 1 [default: 0]
+    #[arg(long, value_name = "S", value_parser = values::smooth, allow_negative_numbers = true)]
+    pub smooth: Option<f32>,
+    /// Does not wait for the next inferred frame before a carried map is decided
+    #[arg(long)]
+    pub no_lookahead: bool,
+}
+
+impl TemporalArgs {
+    /// Puts these on top of what a file says.
+    pub fn override_in(&self, options: &mut TemporalOptions) {
+        match (self.every, self.hold_fps) {
+            (Some(every), _) => options.every = every,
+            (None, Some(_)) => options.every = Every::Auto,
+            (None, None) => {}
+        }
+        options.hold_fps = self.hold_fps.or(options.hold_fps);
+        options.motion = self.motion.unwrap_or(options.motion);
+        options.smooth = self.smooth.unwrap_or(options.smooth);
+        options.lookahead &= !self.no_lookahead;
+    }
 }
 
 /// `maskline check`
@@ -253,6 +293,7 @@ impl RunArgs {
         set(&mut config.session.provider, &self.provider);
         set_some(&mut config.session.device, &self.device);
         set_some(&mut config.session.threads, &self.threads);
+        self.temporal.override_in(&mut config.temporal);
         set(&mut config.overlay.alpha, &self.alpha);
         set_some(&mut config.overlay.only, &self.only);
         config.overlay.outlines |= self.outlines;
@@ -292,6 +333,10 @@ mod tests {
             ("maskline run a.mp4 --frames 0", "at least 1"),
             ("maskline run a.mp4 --size 5", "WIDTHxHEIGHT"),
             ("maskline run a.mp4 --provider rocm", "openvino"),
+            ("maskline run a.mp4 --every 0", "auto or a whole number"),
+            ("maskline run a.mp4 --hold-fps 0", "above 0"),
+            ("maskline run a.mp4 --smooth 1", "below 1"),
+            ("maskline run a.mp4 --motion magic", "dis-fast"),
             ("maskline run", "<INPUT>"),
             ("maskline fly", "fly"),
             ("maskline", "run, check, models, doctor"),

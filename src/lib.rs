@@ -1,6 +1,6 @@
 //! Streaming semantic segmentation: a camera or a video in, the segmented stream out.
 //!
-//! `source -> preprocess -> infer -> postprocess -> overlay -> sink`, one thread a stage, never backwards.
+//! `source -> (motion) -> preprocess -> infer -> postprocess -> (carry) -> overlay -> sink`, one thread a stage, never backwards.
 
 pub mod cli;
 pub mod color;
@@ -22,6 +22,7 @@ pub mod signals;
 pub mod sink;
 pub mod source;
 pub mod stats;
+pub mod temporal;
 #[doc(hidden)]
 pub mod testing;
 

@@ -91,12 +91,7 @@ impl Preprocessor {
     /// # Errors
     /// If the frame is not of the format that was announced.
     pub fn run(&mut self, frame: &Frame) -> Result<Tensor> {
-        if *frame.format != self.format {
-            return Err(fault(
-                Kind::Internal,
-                format!("frame is {:?}, announced were {:?}", frame.format, self.format),
-            ));
-        }
+        check_format(frame, &self.format)?;
         for plane in 0..self.scaled.len() {
             scale_plane(&mut self.resizer, &*frame.pixels, plane, &self.format, &mut self.scaled[plane])
                 .with_context(|| format!("cannot scale plane {plane}"))?;
@@ -121,6 +116,51 @@ impl Preprocessor {
         self.writer.write_bars(&mut values);
         Ok(Tensor { values, fit: self.fit })
     }
+}
+
+/// Makes small pictures of the luma of frames.
+pub struct LumaScaler {
+    format: VideoFormat,
+    resizer: Resizer,
+    scaled: Image<'static>,
+}
+
+impl LumaScaler {
+    /// A scaler from frames of this format to `width x height` pixels.
+    ///
+    /// # Errors
+    /// If either has no pixels.
+    pub fn new(format: &VideoFormat, width: u32, height: u32) -> Result<Self> {
+        ensure!(
+            format.width > 0 && format.height > 0 && width > 0 && height > 0,
+            "frames are {}x{}, scaled to {width}x{height}, wanted at least 1x1",
+            format.width,
+            format.height
+        );
+        Ok(Self {
+            format: format.clone(),
+            resizer: Resizer::new(),
+            scaled: Image::new(width, height, PixelType::U8),
+        })
+    }
+
+    /// `width * height` luma samples, row by row, scaled with an antialiased triangle filter.
+    ///
+    /// # Errors
+    /// If the frame is not of the format that was announced.
+    pub fn run(&mut self, frame: &Frame) -> Result<&[u8]> {
+        check_format(frame, &self.format)?;
+        scale_plane(&mut self.resizer, &*frame.pixels, 0, &self.format, &mut self.scaled).context("cannot scale luma")?;
+        Ok(self.scaled.buffer())
+    }
+}
+
+fn check_format(frame: &Frame, announced: &VideoFormat) -> Result<()> {
+    if *frame.format == *announced {
+        return Ok(());
+    }
+    let line = format!("frame is {:?}, announced were {announced:?}", frame.format);
+    Err(fault(Kind::Internal, line))
 }
 
 /// The input tensor of a picture of `3 * width * height` RGB bytes, scaled as a frame is.

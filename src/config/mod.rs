@@ -1,7 +1,7 @@
 //! What a run shall do: from a pipeline file, from flags, or from both.
 //!
-//! A pipeline file is TOML with the sections `[source]`, `[model]`, `[execution]`, `[overlay]` and `[output]`. Relative
-//! paths in it count from the folder of the file, so that it means the same from wherever it is run.
+//! A pipeline file is TOML with the sections `[source]`, `[model]`, `[execution]`, `[temporal]`, `[overlay]` and `[output]`.
+//! Relative paths in it count from the folder of the file, so that it means the same from wherever it is run.
 
 mod reader;
 pub mod values;
@@ -12,6 +12,7 @@ use crate::error::{Kind, WithKind, fault};
 use crate::infer::{Provider, SessionOptions};
 use crate::overlay::OverlayOptions;
 use crate::sink::Speed;
+use crate::temporal::TemporalOptions;
 use anyhow::{Context, Result};
 use reader::{Document, Section};
 use std::path::{Path, PathBuf};
@@ -25,6 +26,8 @@ pub struct PipelineConfig {
     pub model: ModelConfig,
     /// What runs it.
     pub session: SessionOptions,
+    /// How class maps are carried between inferred frames.
+    pub temporal: TemporalOptions,
     /// How the classes are drawn.
     pub overlay: OverlayOptions,
     /// What is written.
@@ -113,6 +116,7 @@ impl PipelineConfig {
             source: document.section("source", |s| source(s, base)),
             model: document.section("model", |s| model(s, base)),
             session: document.section("execution", |s| session(s, base)),
+            temporal: document.section("temporal", temporal),
             overlay: document.section("overlay", overlay),
             output: document.section("output", |s| output(s, base)),
         };
@@ -154,6 +158,17 @@ fn session(section: &mut Section<'_>, base: &Path) -> SessionOptions {
         threads: section.number("threads", values::threads),
         device: section.text("device", values::not_empty),
         cache_dir: section.text("cache", values::not_empty).map(|c| path(&c, base)),
+    }
+}
+
+fn temporal(section: &mut Section<'_>) -> TemporalOptions {
+    let default = TemporalOptions::default();
+    TemporalOptions {
+        every: section.text_or_number("every", values::every).unwrap_or(default.every),
+        motion: section.text("motion", |m| m.parse()).unwrap_or(default.motion),
+        hold_fps: section.number("hold_fps", values::fps).or(default.hold_fps),
+        smooth: section.number("smooth", values::smooth).unwrap_or(default.smooth),
+        lookahead: section.flag("lookahead").unwrap_or(default.lookahead),
     }
 }
 

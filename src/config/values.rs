@@ -2,6 +2,7 @@
 //! wanted, without the name of the flag or key, which the caller knows.
 
 use crate::sink::Speed;
+use crate::temporal::{Every, OLDEST_FRAMES};
 
 /// Anything but nothing.
 ///
@@ -42,6 +43,44 @@ pub fn alpha(text: &str) -> Result<f32, String> {
 /// If it is no whole number or 0.
 pub fn frames(text: &str) -> Result<u64, String> {
     whole(text, "frames", u64::MAX)
+}
+
+/// How often the net runs: every so many frames (1 for each of them), or `auto`.
+///
+/// # Errors
+/// If it is neither `auto` nor a whole number from 1 to 24.
+pub fn every(text: &str) -> Result<Every, String> {
+    if text == "auto" {
+        return Ok(Every::Auto);
+    }
+    let most = OLDEST_FRAMES;
+    text.parse()
+        .ok()
+        .filter(|n| (1..=most).contains(n))
+        .map(Every::Frames)
+        .ok_or_else(|| format!("found {text}, wanted auto or a whole number of frames from 1 to {most}"))
+}
+
+/// Frames per second.
+///
+/// # Errors
+/// If it is no number above 0 and at most 1000.
+pub fn fps(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|fps| *fps > 0.0 && *fps <= 1000.0)
+        .ok_or_else(|| format!("found {text}, wanted frames per second above 0, at most 1000"))
+}
+
+/// Weight of what was before.
+///
+/// # Errors
+/// If it is no number from 0 to below 1.
+pub fn smooth(text: &str) -> Result<f32, String> {
+    text.parse()
+        .ok()
+        .filter(|s| (0.0..1.0).contains(s))
+        .ok_or_else(|| format!("found {text}, wanted a number from 0 (none) to below 1"))
 }
 
 /// A number of threads, at least one.
@@ -177,6 +216,10 @@ mod tests {
         }
         assert_eq!(frames("100"), Ok(100));
         assert!(frames("0").is_err() && frames("-1").is_err() && frames("1.5").is_err());
+        assert_eq!((every("auto"), every("4")), (Ok(Every::Auto), Ok(Every::Frames(4))));
+        assert!(every("0").is_err() && every("25").is_err() && every("often").unwrap_err().contains("auto"));
+        assert!(fps("60").is_ok() && fps("0").is_err() && fps("NaN").is_err() && fps("inf").is_err());
+        assert!(smooth("0").is_ok() && smooth("1").is_err() && smooth("NaN").is_err() && smooth("-0.1").is_err());
         assert!(threads("0").is_err() && threads("9999").is_err());
         assert_eq!(speed("fast"), Ok(Speed::Fast));
         assert!(speed("warp").unwrap_err().contains("ultrafast, superfast"));

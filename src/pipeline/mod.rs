@@ -8,6 +8,7 @@ mod outputs;
 mod queue;
 mod record;
 mod sessions;
+mod summary;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -24,6 +25,7 @@ use crate::sheet::ContactSheet;
 use crate::sink::{self, SinkOptions};
 use crate::source::{self, SourceOptions, StopFlag};
 use crate::stats::{ModelUsed, Report};
+use crate::temporal::{Carrier, Lookout, TemporalOptions};
 use anyhow::Result;
 use maskline_models::classes::palette;
 use maskline_models::{Class, Fit, Model, builtin};
@@ -72,8 +74,10 @@ pub struct FrameClasses<'a> {
     pub map: &'a ClassMap,
     /// What the ids mean.
     pub classes: &'a [Class],
-    /// How long the net took.
+    /// How long the net took; zero where the map was carried.
     pub inference: Duration,
+    /// How many frames away the map was inferred; 0 if it was on this one.
+    pub age_frames: u32,
 }
 
 impl<'a> FrameClasses<'a> {
@@ -140,6 +144,12 @@ impl Pipeline {
     /// Ends after so many frames.
     pub fn frames(mut self, frames: u64) -> Self {
         self.config.source.frames = Some(frames);
+        self
+    }
+
+    /// Infers some frames only and carries their class maps to the others.
+    pub fn temporal(mut self, options: TemporalOptions) -> Self {
+        self.config.temporal = options;
         self
     }
 
@@ -227,6 +237,7 @@ impl Pipeline {
             None => None,
         };
         let (segmenters, provider) = sessions::open(&model, config.model.head.as_deref(), fit, &config.session)?;
+        let temporal = temporal(&config.temporal, &format, &model)?;
         let masks = config.output.masks.as_deref();
         let masks = masks
             .map(|folder| sink::masks::MaskWriter::create(folder, &palette(&head.classes)))
@@ -266,9 +277,10 @@ impl Pipeline {
                 source,
                 preprocess: Preprocessor::new(input, &fit, &format)?,
                 segmenters,
+                temporal,
                 postprocess: Postprocessor::new(&head, &fit),
                 overlay,
-                record: wire::Recorder {
+                record: record::Recorder {
                     classes: Arc::new(head.classes),
                     masks,
                     json,
@@ -346,7 +358,7 @@ impl Ready {
             }
             None => error,
         })?;
-        let report = wire::report(&plan, &config, done, started);
+        let report = summary::report(&plan, &config, done, started);
         if let Some(path) = &config.output.report {
             let mut file = PendingFile::create(path)?;
             file.line(&report)?;
@@ -376,6 +388,25 @@ fn check_values(config: &PipelineConfig) -> Result<()> {
         return Err(fault(Kind::Usage, "frames is 0, wanted at least 1"));
     }
     Ok(())
+}
+
+/// What carries class maps, if it is wanted.
+fn temporal(options: &TemporalOptions, format: &VideoFormat, model: &Model) -> Result<Option<wire::Temporal>> {
+    if !options.is_wanted() {
+        return Ok(None);
+    }
+    if !model.contract.states.is_empty() {
+        let line = format!(
+            "{} remembers what it saw, so it must see every frame: leave --every, --hold-fps and --smooth out",
+            model.contract.name
+        );
+        return Err(fault(Kind::Config, line));
+    }
+    Ok(Some(wire::Temporal {
+        lookout: Lookout::new(options, format)?,
+        carrier: Carrier::new(options.lookahead, options.smooth),
+        frames_around: options.frames_around(),
+    }))
 }
 
 fn sink_options(config: &PipelineConfig) -> SinkOptions {

@@ -1,10 +1,8 @@
 //! The stages of a run, each with its thread and the queue before it.
 
 use super::crew::{Crew, Verdict};
-use super::queue::{Inbox, Outbox, queues};
-use super::record::json_line;
-use super::{FrameClasses, OnClasses, Plan};
-use crate::config::PipelineConfig;
+use super::queue::{Bypass, Inbox, Outbox, Put, Take, Way, queues};
+use super::record::Recorder;
 use crate::error::{Kind, fault};
 use crate::frame::{ClassMap, Frame, Tensor};
 use crate::infer::{Scores, Segmenter};
@@ -16,10 +14,9 @@ use crate::sheet::ContactSheet;
 use crate::sink::Sink;
 use crate::sink::masks::MaskWriter;
 use crate::source::{Opened, Source, StopFlag};
-use crate::stats::{Ending, FrameCounts, Meter, ProviderUsed, Refusal, Report, Stage, StageReport, usage};
+use crate::stats::{Ending, FrameCounts, Meter, Stage, StageReport, TemporalReport};
+use crate::temporal::{Carried, Carrier, KeyReason, Lookout, Sight};
 use anyhow::Result;
-use crossbeam_channel::Sender;
-use maskline_models::{Class, Fit, Rect};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,6 +26,8 @@ const QUEUE_DEPTH_FRAMES: usize = 2;
 /// Everything that works on frames, in the order of their way.
 pub(super) struct Stages {
     pub source: Opened,
+    /// Only if class maps are carried between inferred frames.
+    pub temporal: Option<Temporal>,
     pub preprocess: Preprocessor,
     /// Sessions of one net that take frames in turn.
     pub segmenters: Vec<Box<dyn Segmenter>>,
@@ -42,60 +41,67 @@ pub(super) struct Stages {
     pub source_grace: Duration,
 }
 
-/// What is written of class maps.
-pub(super) struct Recorder {
-    pub classes: Arc<Vec<Class>>,
-    pub masks: Option<MaskWriter>,
-    pub json: Option<PendingFile>,
-    pub on_classes: Option<OnClasses>,
+/// What carries class maps.
+pub(super) struct Temporal {
+    pub lookout: Lookout,
+    pub carrier: Carrier<(Frame, Duration)>,
+    /// Frames that may wait on their way around the net.
+    pub frames_around: usize,
 }
 
 /// What a run found out about itself.
 pub(super) struct Done {
-    stages: Vec<StageReport>,
-    ended_by: Ending,
-    counts: FrameCounts,
-    first_frame: Option<Instant>,
-    began: Instant,
+    pub stages: Vec<StageReport>,
+    pub temporal: Option<TemporalReport>,
+    pub ended_by: Ending,
+    pub counts: FrameCounts,
+    pub first_frame: Option<Instant>,
+    pub began: Instant,
 }
 
-#[cfg(test)]
-impl Done {
-    pub fn counts(&self) -> FrameCounts {
-        self.counts
-    }
-
-    pub fn stages(&self) -> &[StageReport] {
-        &self.stages
-    }
+/// A frame, and whether it is inferred.
+struct Sighted {
+    frame: Frame,
+    sight: Sight,
 }
 
 struct Prepared {
-    frame: Frame,
+    seen: Sighted,
     tensor: Tensor,
 }
 
 struct Inferred {
-    frame: Frame,
+    seen: Sighted,
     scores: Scores,
     inference: Duration,
 }
 
-struct Segmented {
-    frame: Frame,
-    map: ClassMap,
+/// A frame, with a class map if it was inferred.
+struct Mapped {
+    seen: Sighted,
+    map: Option<ClassMap>,
     inference: Duration,
+}
+
+/// A frame with its class map.
+pub(super) struct Segmented {
+    pub frame: Frame,
+    pub map: ClassMap,
+    pub inference: Duration,
+    /// How many frames away the map was inferred.
+    pub age_frames: u32,
 }
 
 /// What the stages tell at their end, and the outputs that only get their names when all went well.
 #[derive(Default)]
-struct Tally {
+pub(super) struct Tally {
     stages: Vec<Meter>,
     counts: FrameCounts,
+    temporal: Option<TemporalReport>,
     stopped: bool,
     first_frame: Option<Instant>,
-    json: Option<PendingFile>,
-    masks: Option<MaskWriter>,
+    pub json: Option<PendingFile>,
+    pub masks: Option<MaskWriter>,
     sheet: Option<ContactSheet>,
 }
 
@@ -128,31 +134,76 @@ pub(super) fn run(stages: Stages, stop: StopFlag, progress: impl FnMut(u64) + Se
     let told = tally.clone();
     crew.spawn(Stage::Source, move || read(&mut *source, &mut tx, &stop, &mut meter, &told))?;
 
-    let nets = stages.segmenters.len();
+    let (nets, pool) = (stages.segmenters.len(), stages.preprocess.pool());
     let depth = (QUEUE_DEPTH_FRAMES / nets).max(1);
     let (tx, prepared) = queues(nets, depth);
-    let mut preprocess = stages.preprocess;
-    let pool = preprocess.pool();
-    let prepare = move |frame: Frame| {
-        let tensor = preprocess.run(&frame)?;
-        Ok(Prepared { frame, tensor })
-    };
-    let inbox = Inbox::new(frames).unless(crew.source_left());
-    relay(&mut crew, Stage::Preprocess, &tally, inbox, tx, prepare)?;
+    let (done, inferred) = queues(nets, depth);
+    let around = stages.temporal.as_ref().map_or(0, |t| t.frames_around);
+    let (fork, join) = Bypass::new(around).around(Outbox::new(tx), Inbox::new(inferred));
 
-    let (tx, inferred) = queues(nets, depth);
-    for ((net, rx), tx) in stages.segmenters.into_iter().zip(prepared).zip(tx) {
+    let mut preprocess = stages.preprocess;
+    let mut prepare = move |seen: Sighted| {
+        if seen.sight.key.is_none() {
+            return Ok(Way::Around(seen));
+        }
+        let tensor = preprocess.run(&seen.frame)?;
+        Ok(Way::Through(Prepared { seen, tensor }))
+    };
+    let frames = Inbox::new(frames).unless(crew.source_left());
+    let carrier = match stages.temporal {
+        Some(Temporal { mut lookout, carrier, .. }) => {
+            let (tx, seen) = queues(1, QUEUE_DEPTH_FRAMES);
+            let look = move |frame: Frame| {
+                let sight = lookout.look(&frame)?;
+                Ok(Sighted { frame, sight })
+            };
+            relay(&mut crew, Stage::Motion, &tally, frames, Outbox::new(tx), look)?;
+            relay(&mut crew, Stage::Preprocess, &tally, Inbox::new(seen), fork, prepare)?;
+            Some(carrier)
+        }
+        None => {
+            let sight = Sight {
+                motion: None,
+                key: Some(KeyReason::Due),
+            };
+            let prepare = move |frame: Frame| {
+                prepare(Sighted {
+                    frame,
+                    sight: sight.clone(),
+                })
+            };
+            relay(&mut crew, Stage::Preprocess, &tally, frames, fork, prepare)?;
+            None
+        }
+    };
+
+    for ((net, rx), tx) in stages.segmenters.into_iter().zip(prepared).zip(done) {
         let infer = infer_step(net, pool.clone());
-        relay(&mut crew, Stage::Infer, &tally, Inbox::new(vec![rx]), vec![tx], infer)?;
+        relay(&mut crew, Stage::Infer, &tally, Inbox::new(vec![rx]), Outbox::new(vec![tx]), infer)?;
     }
 
     let (tx, mut segmented) = queues(1, QUEUE_DEPTH_FRAMES);
-    relay(&mut crew, Stage::Postprocess, &tally, Inbox::new(inferred), tx, stages.postprocess)?;
+    let tx = Outbox::new(tx);
+    let postprocess = Mapper::new(stages.postprocess);
+    match carrier {
+        Some(carrier) => {
+            let (to_carry, mapped) = queues(1, QUEUE_DEPTH_FRAMES);
+            relay(&mut crew, Stage::Postprocess, &tally, join, Outbox::new(to_carry), postprocess)?;
+            let told = tally.clone();
+            let mut carry = Some((carrier, Inbox::new(mapped), tx));
+            crew.spawn(Stage::Carry, move || {
+                let (carrier, inbox, outbox) = carry.take().expect("the crew calls a body once");
+                carry_maps(carrier, inbox, outbox, &told);
+                Ok(())
+            })?;
+        }
+        None => relay(&mut crew, Stage::Postprocess, &tally, join, tx, EveryFrame(postprocess))?,
+    }
 
     if stages.record.has_work() {
         let (tx, recorded) = queues(1, QUEUE_DEPTH_FRAMES);
         let inbox = Inbox::new(std::mem::replace(&mut segmented, recorded));
-        relay(&mut crew, Stage::Record, &tally, inbox, tx, stages.record)?;
+        relay(&mut crew, Stage::Record, &tally, inbox, Outbox::new(tx), stages.record)?;
     }
 
     if let Some(mut overlay) = stages.overlay {
@@ -162,7 +213,7 @@ pub(super) fn run(stages: Stages, stop: StopFlag, progress: impl FnMut(u64) + Se
             overlay.draw(&mut s.frame, &s.map)?;
             Ok(s)
         };
-        relay(&mut crew, Stage::Overlay, &tally, inbox, tx, draw)?;
+        relay(&mut crew, Stage::Overlay, &tally, inbox, Outbox::new(tx), draw)?;
     }
 
     let mut ending = Some((stages.sink, stages.sheet));
@@ -182,6 +233,7 @@ pub(super) fn run(stages: Stages, stop: StopFlag, progress: impl FnMut(u64) + Se
     let ended_by = if tally.stopped { Ending::Stopped } else { Ending::EndOfInput };
     Ok(Done {
         stages: tally.stages.iter().map(Meter::report).collect(),
+        temporal: tally.temporal,
         ended_by,
         counts: tally.counts,
         first_frame: tally.first_frame,
@@ -194,14 +246,14 @@ fn relay<A: Send + 'static, B: Send + 'static>(
     crew: &mut Crew,
     stage: Stage,
     tally: &Shared,
-    mut inbox: Inbox<A>,
-    tx: Vec<Sender<B>>,
+    mut inbox: impl Take<A> + 'static,
+    mut outbox: impl Put<B> + 'static,
     mut step: impl Step<A, B> + 'static,
 ) -> Result<()> {
     let mut meter = Meter::new(stage, QUEUE_DEPTH_FRAMES);
-    let (tally, mut outbox) = (tally.clone(), Outbox::new(tx));
+    let tally = tally.clone();
     crew.spawn(stage, move || {
-        while let Some((item, waiting)) = inbox.next() {
+        while let Some((item, waiting)) = inbox.take() {
             let started = Instant::now();
             let made = step.step(item)?;
             meter.record(started, waiting);
@@ -218,7 +270,7 @@ fn relay<A: Send + 'static, B: Send + 'static>(
 }
 
 /// What a stage does with each item.
-trait Step<A, B>: Send {
+pub(super) trait Step<A, B>: Send {
     fn step(&mut self, item: A) -> Result<B>;
 
     /// Tells what it found, after the last item.
@@ -231,27 +283,96 @@ impl<A, B, F: FnMut(A) -> Result<B> + Send> Step<A, B> for F {
     }
 }
 
-impl Step<Inferred, Segmented> for Postprocessor {
-    fn step(&mut self, Inferred { frame, scores, inference }: Inferred) -> Result<Segmented> {
-        let map = self.run(&scores)?;
-        Ok(Segmented { frame, map, inference })
+/// Scores to class maps; what was not inferred passes as it is.
+struct Mapper {
+    postprocess: Postprocessor,
+    inferred: u64,
+}
+
+impl Mapper {
+    fn new(postprocess: Postprocessor) -> Self {
+        Self { postprocess, inferred: 0 }
     }
 
-    fn end(&mut self, tally: &mut Tally) {
-        tally.counts.nan = self.nan_frames();
+    fn map(&mut self, way: Way<Inferred, Sighted>) -> Result<Mapped> {
+        let Inferred { seen, scores, inference } = match way {
+            Way::Through(inferred) => inferred,
+            Way::Around(seen) => {
+                return Ok(Mapped {
+                    seen,
+                    map: None,
+                    inference: Duration::ZERO,
+                });
+            }
+        };
+        self.inferred += 1;
+        let map = Some(self.postprocess.run(&scores)?);
+        Ok(Mapped { seen, map, inference })
     }
 }
 
-impl Step<Segmented, Segmented> for Recorder {
-    fn step(&mut self, segmented: Segmented) -> Result<Segmented> {
-        self.record(&segmented)?;
-        Ok(segmented)
+impl Step<Way<Inferred, Sighted>, Mapped> for Mapper {
+    fn step(&mut self, way: Way<Inferred, Sighted>) -> Result<Mapped> {
+        self.map(way)
     }
 
     fn end(&mut self, tally: &mut Tally) {
-        tally.json = self.json.take();
-        tally.masks = self.masks.take();
+        tally.counts.nan = self.postprocess.nan_frames();
+        tally.counts.inferred = self.inferred;
     }
+}
+
+/// The same where every frame is inferred, so that nothing has to be carried.
+struct EveryFrame(Mapper);
+
+impl Step<Way<Inferred, Sighted>, Segmented> for EveryFrame {
+    fn step(&mut self, way: Way<Inferred, Sighted>) -> Result<Segmented> {
+        let Mapped { seen, map, inference } = self.0.map(way)?;
+        let map = map.ok_or_else(|| fault(Kind::Internal, "a frame has no class map, wanted one for each"))?;
+        Ok(Segmented {
+            frame: seen.frame,
+            map,
+            inference,
+            age_frames: 0,
+        })
+    }
+
+    fn end(&mut self, tally: &mut Tally) {
+        self.0.end(tally);
+    }
+}
+
+/// Gives frames that were not inferred their class maps. A frame may wait for later ones.
+fn carry_maps(mut carrier: Carrier<(Frame, Duration)>, mut inbox: impl Take<Mapped>, mut outbox: impl Put<Segmented>, tally: &Shared) {
+    let mut meter = Meter::new(Stage::Carry, QUEUE_DEPTH_FRAMES);
+    let mut put = |carried: Carried<(Frame, Duration)>| {
+        let (frame, inference) = carried.item;
+        outbox.put(Segmented {
+            frame,
+            map: carried.map,
+            inference,
+            age_frames: carried.age_frames,
+        })
+    };
+    let mut taken = true;
+    while let Some((mapped, waiting)) = inbox.take() {
+        let started = Instant::now();
+        let Mapped { seen, map, inference } = mapped;
+        let pts_ns = seen.frame.pts_ns;
+        let carried = carrier.next((seen.frame, inference), pts_ns, seen.sight, map);
+        meter.record(started, waiting);
+        taken = carried.into_iter().all(&mut put);
+        if !taken {
+            break;
+        }
+    }
+    if taken {
+        carrier.rest().into_iter().all(put);
+    }
+    tell(tally, |t| {
+        t.add(&meter);
+        t.temporal = Some(carrier.report());
+    });
 }
 
 fn read(source: &mut dyn Source, tx: &mut Outbox<Frame>, stop: &StopFlag, meter: &mut Meter, tally: &Shared) -> Result<()> {
@@ -278,48 +399,12 @@ fn read(source: &mut dyn Source, tx: &mut Outbox<Frame>, stop: &StopFlag, meter:
 }
 
 fn infer_step(mut segmenter: Box<dyn Segmenter>, pool: TensorPool) -> impl FnMut(Prepared) -> Result<Inferred> + Send {
-    move |Prepared { frame, tensor }| {
+    move |Prepared { seen, tensor }| {
         let started = Instant::now();
         let scores = segmenter.infer(&tensor)?;
         let inference = started.elapsed();
         pool.recycle(tensor);
-        Ok(Inferred { frame, scores, inference })
-    }
-}
-
-/// A class map covers exactly the frame: what a letterbox added is gone already.
-fn whole(map: &ClassMap) -> Fit {
-    let (width, height) = (map.width, map.height);
-    Fit {
-        width,
-        height,
-        content: Rect { x: 0, y: 0, width, height },
-        pad: 0,
-    }
-}
-
-impl Recorder {
-    fn has_work(&self) -> bool {
-        self.json.is_some() || self.masks.is_some() || self.on_classes.is_some()
-    }
-
-    fn record(&mut self, segmented: &Segmented) -> Result<()> {
-        let Segmented { frame, map, inference } = segmented;
-        let classes = FrameClasses {
-            index: frame.index,
-            pts_ns: frame.pts_ns,
-            format: &frame.format,
-            map,
-            classes: &self.classes,
-            inference: *inference,
-        };
-        if let Some(masks) = &mut self.masks {
-            masks.write(frame.index, map, &whole(map), frame.format.width, frame.format.height)?;
-        }
-        if let Some(json) = &mut self.json {
-            json_line(json, &classes)?;
-        }
-        self.on_classes.as_mut().map_or(Ok(()), |call| call(&classes))
+        Ok(Inferred { seen, scores, inference })
     }
 }
 
@@ -333,7 +418,7 @@ fn write(
 ) -> Result<()> {
     let mut meter = Meter::new(Stage::Sink, QUEUE_DEPTH_FRAMES);
     let (mut count, mut first_frame) = (0, None);
-    while let Some((Segmented { frame, .. }, waiting)) = drawn.next() {
+    while let Some((Segmented { frame, .. }, waiting)) = drawn.take() {
         let started = Instant::now();
         first_frame.get_or_insert(started);
         if let Some(sheet) = &mut sheet {
@@ -352,46 +437,9 @@ fn write(
     }
     tell(tally, |t| {
         t.counts.written = count;
-        t.counts.inferred = count;
         t.first_frame = first_frame;
         t.sheet = sheet;
         t.add(&meter);
     });
     Ok(())
-}
-
-/// Puts everything together for the end report.
-pub(super) fn report(plan: &Plan, config: &PipelineConfig, done: Done, started: Instant) -> Report {
-    let stream_s = done.began.elapsed().as_secs_f64();
-    let ms = |s: f64| (s * 1e3).round() / 1e3;
-    Report {
-        maskline: env!("CARGO_PKG_VERSION").into(),
-        input: config.source.input.clone(),
-        output: config.output.video.as_ref().map(|v| v.display().to_string()),
-        width: plan.format.width,
-        height: plan.format.height,
-        ended_by: done.ended_by,
-        frames: done.counts,
-        wall_s: ms(started.elapsed().as_secs_f64()),
-        stream_s: ms(stream_s),
-        cpu_s: ms(usage::cpu_seconds()),
-        frames_per_s: ms(done.counts.written as f64 / stream_s),
-        first_frame_ms: done.first_frame.map(|at| ms((at - started).as_secs_f64() * 1e3)),
-        peak_memory_mib: usage::peak_memory_mib(),
-        model: plan.model.clone(),
-        provider: ProviderUsed {
-            asked: config.session.provider.to_string(),
-            taken: plan.provider.taken.clone(),
-            refused: plan
-                .provider
-                .refused
-                .iter()
-                .map(|(provider, why)| Refusal {
-                    provider: provider.clone(),
-                    why: why.clone(),
-                })
-                .collect(),
-        },
-        stages: done.stages,
-    }
 }

@@ -3,7 +3,7 @@
 pub mod report;
 pub mod usage;
 
-pub use report::{Ending, FrameCounts, ModelUsed, ProviderUsed, Refusal, Report, StageReport};
+pub use report::{Ending, FrameCounts, KeyCounts, ModelUsed, ProviderUsed, Refusal, Report, StageReport, TemporalReport};
 
 use hdrhistogram::Histogram;
 use std::fmt;
@@ -14,12 +14,16 @@ use std::time::{Duration, Instant};
 pub enum Stage {
     /// Waits for the next decoded frame.
     Source,
+    /// Finds what moved and decides what is inferred.
+    Motion,
     /// Planes to tensor.
     Preprocess,
     /// Runs the net.
     Infer,
     /// Scores to class map.
     Postprocess,
+    /// Carries class maps to the frames that were not inferred.
+    Carry,
     /// Writes masks and JSON lines.
     Record,
     /// Draws the classes.
@@ -33,9 +37,11 @@ impl Stage {
     pub fn name(self) -> &'static str {
         match self {
             Self::Source => "source",
+            Self::Motion => "motion",
             Self::Preprocess => "preprocess",
             Self::Infer => "infer",
             Self::Postprocess => "postprocess",
+            Self::Carry => "carry",
             Self::Record => "record",
             Self::Overlay => "overlay",
             Self::Sink => "sink",

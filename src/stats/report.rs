@@ -36,6 +36,8 @@ pub struct Report {
     pub model: ModelUsed,
     /// What ran it.
     pub provider: ProviderUsed,
+    /// How class maps were carried between inferred frames; `None` if every frame was inferred by itself.
+    pub temporal: Option<TemporalReport>,
     /// Times and queues, in the order of the stages.
     pub stages: Vec<StageReport>,
 }
@@ -65,6 +67,50 @@ pub struct FrameCounts {
     pub dropped: u64,
     /// Had some scores that were no numbers.
     pub nan: u64,
+}
+
+/// How class maps were carried between inferred frames.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct TemporalReport {
+    /// How often the net was asked to run: a number of frames or `auto`.
+    pub every: String,
+    /// How motion was found.
+    pub motion: String,
+    /// Frames per second that were asked for.
+    pub hold_fps: Option<f64>,
+    /// Weight of a pixel's earlier class.
+    pub smooth: f32,
+    /// Whether frames waited for the next key frame.
+    pub lookahead: bool,
+    /// Why frames were inferred.
+    pub keys: KeyCounts,
+    /// Half of the frames got their map from a key frame at most so many frames away.
+    pub age_p50_frames: u64,
+    /// 95 % of the frames.
+    pub age_p95_frames: u64,
+    /// The farthest.
+    pub age_max_frames: u64,
+    /// The same in time of the video.
+    pub age_p50_ms: f64,
+    /// 95 % of the frames.
+    pub age_p95_ms: f64,
+    /// The farthest.
+    pub age_max_ms: f64,
+    /// Mean share (0-1) of the picture whose motion did not hold both ways; `None` where motion was not looked for.
+    pub unsure: Option<f64>,
+    /// Mean share (0-1) of the pixels whose class is not that of the map before, moved as the picture moved.
+    pub flicker: Option<f64>,
+}
+
+/// Why frames were inferred.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct KeyCounts {
+    /// It was their turn.
+    pub due: u64,
+    /// Another scene began.
+    pub cut: u64,
+    /// Too much of the motion did not hold.
+    pub lost: u64,
 }
 
 /// The net that ran.
@@ -140,6 +186,9 @@ impl fmt::Display for Report {
         )?;
         if counts.dropped > 0 {
             write!(f, ", {} dropped", counts.dropped)?;
+        }
+        if counts.inferred < counts.written {
+            write!(f, ", {} inferred", counts.inferred)?;
         }
         if counts.nan > 0 {
             write!(f, ", {} with scores that are no numbers", counts.nan)?;

@@ -1,0 +1,123 @@
+//! Hysteresis of classes: a pixel changes its class when enough inferred frames in a row say so.
+
+use super::field::{Field, Warper};
+use crate::frame::ClassMap;
+
+/// A class map with how sure each pixel's class is: the exponential mean of the votes of inferred frames, +1 for the class and
+/// -1 for another one.
+#[derive(Debug, Clone)]
+pub struct Votes {
+    /// Weight of what was before, 0 (every frame decides alone) to below 1.
+    smooth: f32,
+    /// `width * height` means, 0-1.
+    means: Vec<f32>,
+}
+
+impl Votes {
+    /// Votes with this memory. Nothing has been seen.
+    pub fn new(smooth: f32) -> Self {
+        Self { smooth, means: Vec::new() }
+    }
+
+    /// Forgets everything: another scene.
+    pub fn forget(&mut self) {
+        self.means.clear();
+    }
+
+    /// Casts the votes of an inferred frame; `map` keeps a pixel's earlier class until it is outvoted. `earlier` is the decided
+    /// map of the key frame before, and `way` leads from this frame to it; where that is not sure, this frame decides.
+    pub fn cast(&mut self, map: &mut ClassMap, earlier: Option<(&ClassMap, &Field)>, warper: &mut Warper) {
+        let fresh = 1.0 - self.smooth;
+        let known = earlier.filter(|(e, _)| (e.width, e.height) == (map.width, map.height) && self.means.len() == e.ids.len());
+        let Some((earlier, way)) = known else {
+            self.means.clear();
+            self.means.resize(map.ids.len(), fresh);
+            return;
+        };
+        let mut means = Vec::with_capacity(map.ids.len());
+        warper.each(way, map.width as usize, map.height as usize, |pixel, from, cell| {
+            let (class, held) = (&mut map.ids[pixel], earlier.ids[from]);
+            let before = self.means[from];
+            let mean = if !way.sure[cell] {
+                fresh
+            } else if *class == held {
+                self.smooth * before + fresh
+            } else {
+                let outvoted = self.smooth * before - fresh;
+                if outvoted < 0.0 {
+                    fresh
+                } else {
+                    *class = held;
+                    outvoted
+                }
+            };
+            means.push(mean);
+        });
+        self.means = means;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(class: u8) -> ClassMap {
+        ClassMap {
+            width: 4,
+            height: 2,
+            ids: vec![class; 8],
+        }
+    }
+
+    /// After how many frames of another class a pixel that was long of one class changes.
+    fn frames_to_change(smooth: f32) -> usize {
+        let (mut votes, mut warper, still) = (Votes::new(smooth), Warper::default(), Field::still(2, 2));
+        let mut held = map(1);
+        votes.cast(&mut held, None, &mut warper);
+        for _ in 0..50 {
+            let mut next = map(1);
+            votes.cast(&mut next, Some((&held, &still)), &mut warper);
+            held = next;
+        }
+        (1..100)
+            .find(|_| {
+                let mut next = map(2);
+                votes.cast(&mut next, Some((&held, &still)), &mut warper);
+                held = next;
+                held == map(2)
+            })
+            .unwrap()
+    }
+
+    #[test]
+    fn the_smoother_the_longer_a_class_is_held() {
+        assert_eq!(frames_to_change(0.0), 1);
+        assert_eq!(frames_to_change(0.4), 1);
+        assert_eq!(frames_to_change(0.6), 2);
+        assert_eq!(frames_to_change(0.8), 4);
+        assert!(frames_to_change(0.95) > 10);
+    }
+
+    #[test]
+    fn where_motion_is_not_sure_the_new_frame_decides() {
+        let (mut votes, mut warper, mut way) = (Votes::new(0.9), Warper::default(), Field::still(4, 2));
+        let mut held = map(1);
+        votes.cast(&mut held, None, &mut warper);
+        votes.cast(&mut held.clone(), Some((&held, &way)), &mut warper);
+        way.sure[3] = false;
+        let mut next = map(2);
+        votes.cast(&mut next, Some((&held, &way)), &mut warper);
+        assert_eq!(next.ids, [1, 1, 1, 2, 1, 1, 1, 1]);
+    }
+
+    #[test]
+    fn after_a_cut_nothing_is_held() {
+        let (mut votes, mut warper) = (Votes::new(0.9), Warper::default());
+        let mut held = map(1);
+        votes.cast(&mut held, None, &mut warper);
+        votes.forget();
+        let mut next = map(2);
+        votes.cast(&mut next, Some((&held, &Field::still(2, 2))), &mut warper);
+        assert_eq!(next, map(2));
+    }
+}
