@@ -1,6 +1,7 @@
 //! Runs of stages that are made up: what a run does when one of them fails, is slow or is silent.
 
-use super::wire::{self, Recorder, Stages};
+use super::record::Recorder;
+use super::wire::{self, Stages, Temporal};
 use crate::error::{Kind, fault};
 use crate::frame::{ClassMap, Frame, Matrix, OwnedPixels, PixelFormat, Range, Tensor, VideoFormat};
 use crate::infer::MockSegmenter;
@@ -9,6 +10,7 @@ use crate::postprocess::Postprocessor;
 use crate::preprocess::Preprocessor;
 use crate::sink::Sink;
 use crate::source::{Opened, Source, StopFlag};
+use crate::temporal::{Carrier, Every, Lookout, TemporalOptions};
 use crate::testing::Brightness;
 use anyhow::Result;
 use maskline_models::Fit;
@@ -110,6 +112,7 @@ fn set(
             description: String::new(),
             notes: Vec::new(),
         },
+        temporal: None,
         preprocess: Preprocessor::new(&contract.input, &fit, &format).unwrap(),
         segmenters: vec![Box::new(MockSegmenter(net))],
         postprocess: Postprocessor::new(head, &fit),
@@ -150,7 +153,7 @@ fn every_frame_arrives_in_order_and_the_output_is_finished() {
     let done = wire::run(set.stages, StopFlag::default(), |_| {}).unwrap();
     assert_eq!(set.came.iter().collect::<Vec<_>>(), (0..100).collect::<Vec<_>>());
     assert!(set.finished.load(Ordering::SeqCst));
-    assert_eq!(done.counts().written, 100);
+    assert_eq!(done.counts.written, 100);
 }
 
 #[test]
@@ -165,8 +168,70 @@ fn several_sessions_keep_the_order() {
     let done = wire::run(set.stages, StopFlag::default(), |_| {}).unwrap();
     assert_eq!(set.came.iter().collect::<Vec<_>>(), (0..100).collect::<Vec<_>>());
     assert!(set.finished.load(Ordering::SeqCst));
-    let infer = done.stages().iter().find(|s| s.stage == "infer").unwrap();
+    let infer = done.stages.iter().find(|s| s.stage == "infer").unwrap();
     assert_eq!((infer.frames, infer.threads), (100, 3));
+}
+
+/// Carries class maps in a set.
+fn carry(set: &mut Set, options: &TemporalOptions) {
+    set.stages.temporal = Some(Temporal {
+        lookout: Lookout::new(options, &set.stages.source.format).unwrap(),
+        carrier: Carrier::new(options.lookahead, options.smooth),
+        frames_around: options.frames_around(),
+    });
+}
+
+#[test]
+fn the_net_runs_on_some_frames_only_and_every_frame_arrives_in_order_with_a_map() {
+    for lookahead in [false, true] {
+        for every in [Every::Frames(4), Every::Frames(24), Every::Auto] {
+            let mut set = set(98, end, dark, || {});
+            set.stages.segmenters.push(Box::new(MockSegmenter(dark)));
+            let maps = Arc::new(AtomicU64::new(0));
+            let counted = maps.clone();
+            set.stages.record.on_classes = Some(Box::new(move |frame| {
+                assert_eq!((frame.map.ids.len(), frame.shares()[0].1), (64 * 48, 1.0), "frame {}", frame.index);
+                counted.fetch_add(1, Ordering::SeqCst);
+                Ok(())
+            }));
+            let options = TemporalOptions {
+                every,
+                lookahead,
+                ..TemporalOptions::default()
+            };
+            carry(&mut set, &options);
+            let done = wire::run(set.stages, StopFlag::default(), |_| {}).unwrap();
+            assert_eq!(set.came.iter().collect::<Vec<_>>(), (0..98).collect::<Vec<_>>());
+            let inferred = match every {
+                Every::Frames(n) => 98_u64.div_ceil(n.into()),
+                Every::Auto => 5, // nothing moves: the oldest map is 24 frames old
+            };
+            assert_eq!((done.counts.written, done.counts.inferred), (98, inferred), "{every:?}");
+            assert_eq!((maps.load(Ordering::SeqCst), done.temporal.unwrap().keys.due), (98, inferred));
+        }
+    }
+}
+
+#[test]
+fn a_net_that_fails_between_carried_frames_ends_the_run() {
+    let mut calls = 0;
+    let net = move |tensor: &Tensor| {
+        calls += 1;
+        if calls == 3 {
+            Err(fault(Kind::Temporary, "out of memory"))
+        } else {
+            dark(tensor)
+        }
+    };
+    let mut set = set(u64::MAX, end, net, || {});
+    let options = TemporalOptions {
+        every: Every::Frames(5),
+        ..TemporalOptions::default()
+    };
+    carry(&mut set, &options);
+    let error = wire::run(set.stages, StopFlag::default(), |_| {}).err().expect("the net failed");
+    assert_eq!(error.to_string(), "out of memory");
+    assert!(!set.finished.load(Ordering::SeqCst));
 }
 
 #[test]

@@ -11,7 +11,7 @@ mod motion;
 mod votes;
 
 pub use carry::{Carried, Carrier, Sight};
-pub use keys::{Every, KeyPicker, KeyReason, OLDEST_FRAMES};
+pub use keys::{Every, KeyPicker, KeyReason, OLDEST_FRAMES, is_cut};
 pub use motion::{Motion, MotionEstimator, MotionMethod};
 
 use crate::frame::{Frame, VideoFormat};

@@ -179,3 +179,105 @@ impl MotionEstimator {
         sum as f64 / (self.width * self.height) as f64
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{Matrix, OwnedPixels, PixelFormat, Pixels, Range};
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    /// A textured scene, moved by so many pixels.
+    fn frame(width: u32, height: u32, dx: i32, dy: i32) -> Frame {
+        let format = VideoFormat {
+            width,
+            height,
+            pixels: PixelFormat::I420,
+            matrix: Matrix::Bt709,
+            range: Range::Limited,
+            rate: None,
+            pixel_aspect: (1, 1),
+        };
+        let mut pixels = OwnedPixels::black(&format, 64);
+        let stride = pixels.stride(0);
+        for (y, row) in pixels.plane_mut(0).chunks_mut(stride).enumerate() {
+            for (x, sample) in row.iter_mut().enumerate() {
+                let (x, y) = ((x as i32 - dx) as f32, (y as i32 - dy) as f32);
+                let waves = (x / 11.0).sin() + (y / 13.0).cos() + ((x + 2.0 * y) / 23.0).sin() + ((x * x + y * y) / 9000.0).sin();
+                *sample = (126.0 + 25.0 * waves) as u8;
+            }
+        }
+        Frame {
+            index: 0,
+            pts_ns: 0,
+            duration_ns: None,
+            format: Arc::new(format),
+            pixels: Box::new(pixels),
+            arrived: Instant::now(),
+        }
+    }
+
+    fn motion(method: MotionMethod, first: &Frame, second: &Frame) -> Motion {
+        let mut estimator = MotionEstimator::new(method, &first.format).unwrap().unwrap();
+        assert!(estimator.next(first).unwrap().is_none());
+        estimator.next(second).unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_pan_is_found_both_ways_at_any_size() {
+        for (width, height) in [(640, 360), (854, 478), (375, 641), (96, 96)] {
+            for method in [MotionMethod::Dis, MotionMethod::DisFast] {
+                let (dx, dy) = (width as i32 / 40, -(height as i32) / 60);
+                let found = motion(method, &frame(width, height, 0, 0), &frame(width, height, dx, dy));
+                let wanted = [dx as f32 / width as f32, dy as f32 / height as f32];
+                for (field, sign) in [(&found.back, -1.0), (&found.ahead, 1.0)] {
+                    let missed = |s: &[f32; 2]| (s[0] - sign * wanted[0]).hypot(s[1] - sign * wanted[1]);
+                    let mut all: Vec<f32> = field.shifts.iter().map(missed).collect();
+                    all.sort_by(f32::total_cmp);
+                    assert!(all[all.len() / 2] < 0.004, "{width}x{height} {method}: {}", all[all.len() / 2]);
+                }
+                assert!(
+                    found.back.unsure() < 0.35 && !crate::temporal::is_cut(&found),
+                    "{width}x{height} {method}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn another_picture_is_a_cut_and_the_same_one_is_still() {
+        let first = frame(320, 180, 0, 0);
+        let same = motion(MotionMethod::Dis, &first, &first);
+        assert!(
+            same.back.length() < 1e-4 && same.back.unsure() == 0.0 && same.residual < 0.5,
+            "{same:?}"
+        );
+        let mut other = frame(320, 180, 0, 0);
+        let stride = other.pixels.stride(0);
+        for (y, row) in other.pixels.plane_mut(0).chunks_mut(stride).enumerate() {
+            row.iter_mut()
+                .enumerate()
+                .for_each(|(x, s)| *s = if (x / 40 + y / 30) % 2 == 0 { 30 } else { 220 });
+        }
+        assert!(crate::temporal::is_cut(&motion(MotionMethod::Dis, &first, &other)));
+    }
+
+    #[test]
+    fn tiny_frames_have_no_motion_and_neither_has_the_method_none() {
+        let tiny = frame(16, 16, 0, 0);
+        assert!(MotionEstimator::new(MotionMethod::Dis, &tiny.format).unwrap().is_none());
+        assert!(
+            MotionEstimator::new(MotionMethod::None, &frame(640, 360, 0, 0).format)
+                .unwrap()
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn methods_go_by_name() {
+        for (name, method) in MotionMethod::NAMES {
+            assert_eq!((name.parse(), method.to_string().as_str()), (Ok(method), name));
+        }
+        assert!("flow".parse::<MotionMethod>().unwrap_err().contains("dis-fast"));
+    }
+}
