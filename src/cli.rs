@@ -1,6 +1,6 @@
 //! Arguments and help only.
 
-use crate::config::{OnExisting, PipelineConfig, values};
+use crate::config::{ModelConfig, OnExisting, PipelineConfig, values};
 use crate::error::{Fault, Kind, fault};
 use crate::infer::Provider;
 use crate::sink::Speed;
@@ -40,6 +40,8 @@ pub struct Args {
 pub enum Command {
     /// Segments a video, a folder of pictures or a test pattern
     Run(Box<RunArgs>),
+    /// Measures the class maps of a clip against labels, and against those of a run that infers every frame
+    Eval(Box<EvalArgs>),
     /// Checks pipeline files without running them; prints every problem with its line
     Check(CheckArgs),
     /// Shows and verifies models
@@ -171,6 +173,93 @@ impl TemporalArgs {
     }
 }
 
+/// `maskline eval`
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  maskline eval --clip drive.mp4 --labels labels/ --every 1,2,4,8 --motion dis,none
+  maskline eval --clip drive.mp4 --every auto --smooth 0.6 --json eval.json
+
+Every combination of --every and --motion is run, after one run that infers every frame, which they are compared with.")]
+pub struct EvalArgs {
+    /// The clip: whatever `maskline run` takes
+    #[arg(long, value_name = "INPUT")]
+    pub clip: String,
+    /// A folder with one PNG a frame in the order of their names, class ids as pixel values
+    #[arg(long, value_name = "DIR")]
+    pub labels: Option<PathBuf>,
+    /// A built-in model or an ONNX file [default: the first of `maskline models list`]
+    #[arg(short, long, value_name = "NAME|FILE")]
+    pub model: Option<String>,
+    /// The sidecar that says how to use the model
+    #[arg(long, value_name = "FILE")]
+    pub contract: Option<PathBuf>,
+    /// Which output of a model with several [default: the first]
+    #[arg(long, value_name = "NAME")]
+    pub head: Option<String>,
+    /// The size at which the net runs [default: what fits the video]
+    #[arg(long, value_name = "WxH", value_parser = values::size)]
+    pub size: Option<(u32, u32)>,
+    /// Ends after so many frames
+    #[arg(long, value_name = "N", value_parser = values::frames, allow_negative_numbers = true)]
+    pub frames: Option<u64>,
+    /// What runs the net [default: auto]
+    #[arg(long, value_enum, value_name = "PROVIDER")]
+    pub provider: Option<Provider>,
+    /// Threads for the net on the CPU [default: one a core]
+    #[arg(long, value_name = "N", value_parser = values::threads, allow_negative_numbers = true)]
+    pub threads: Option<usize>,
+    /// How often the net runs, one or several: 1,2,4,auto
+    #[arg(long, value_name = "N|auto,...", value_parser = values::every, value_delimiter = ',', default_value = "1")]
+    pub every: Vec<Every>,
+    /// How motion is found, one or several: dis,dis-fast,none
+    #[arg(long, value_name = "METHOD,...", value_delimiter = ',', default_value = "dis")]
+    pub motion: Vec<MotionMethod>,
+    /// How much an earlier class weighs against flicker, one or several
+    #[arg(long, value_name = "S,...", value_parser = values::smooth, value_delimiter = ',', default_value = "0")]
+    pub smooth: Vec<f32>,
+    /// Does not wait for the next inferred frame before a carried map is decided
+    #[arg(long)]
+    pub no_lookahead: bool,
+    /// Writes all measures as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+impl EvalArgs {
+    /// Input, model and what runs it.
+    pub fn config(&self) -> PipelineConfig {
+        let mut config = PipelineConfig::default();
+        config.source.input.clone_from(&self.clip);
+        config.source.frames = self.frames;
+        config.model = ModelConfig {
+            name: self.model.clone(),
+            contract: self.contract.clone(),
+            head: self.head.clone(),
+            size: self.size,
+        };
+        config.session.provider = self.provider.unwrap_or_default();
+        config.session.threads = self.threads;
+        config
+    }
+
+    /// Every combination that was asked for.
+    pub fn ways(&self) -> Vec<TemporalOptions> {
+        let mut ways = Vec::new();
+        for &motion in &self.motion {
+            for &smooth in &self.smooth {
+                ways.extend(self.every.iter().map(|&every| TemporalOptions {
+                    every,
+                    motion,
+                    smooth,
+                    lookahead: !self.no_lookahead,
+                    ..TemporalOptions::default()
+                }));
+            }
+        }
+        ways
+    }
+}
+
 /// `maskline check`
 #[derive(Debug, clap::Args)]
 pub struct CheckArgs {
@@ -284,7 +373,7 @@ impl RunArgs {
         set_some(&mut config.source.image_rate, &self.rate);
         if self.model.is_some() {
             // Contract, head and size belong to the model that the file names.
-            config.model = crate::config::ModelConfig::default();
+            config.model = ModelConfig::default();
         }
         set_some(&mut config.model.name, &self.model);
         set_some(&mut config.model.contract, &self.contract);
@@ -339,7 +428,7 @@ mod tests {
             ("maskline run a.mp4 --motion magic", "dis-fast"),
             ("maskline run", "<INPUT>"),
             ("maskline fly", "fly"),
-            ("maskline", "run, check, models, doctor"),
+            ("maskline", "run, eval, check, models, doctor"),
             ("maskline check", "FILE.toml"),
         ] {
             let text = one_line(&parse(line).unwrap_err());

@@ -1,6 +1,7 @@
 //! The only types that travel between the stages: [`Frame`], [`Tensor`] and [`ClassMap`], and the [`Packet`]s of other
 //! streams that go around them.
 
+use crate::error::{Kind, fault};
 use maskline_models::Fit;
 use std::any::Any;
 use std::fmt;
@@ -105,6 +106,20 @@ pub struct Frame {
     pub pixels: Box<dyn Pixels>,
     /// When it came into this program.
     pub arrived: Instant,
+}
+
+impl Frame {
+    /// Whether it is of the format that was announced.
+    ///
+    /// # Errors
+    /// Kind 70 if not.
+    pub fn check_format(&self, announced: &VideoFormat) -> anyhow::Result<()> {
+        if *self.format == *announced {
+            return Ok(());
+        }
+        let line = format!("frame is {:?}, announced were {announced:?}", self.format);
+        Err(fault(Kind::Internal, line))
+    }
 }
 
 impl fmt::Debug for Frame {

@@ -38,6 +38,7 @@ fn run() -> Result<ExitCode> {
             let signal = commands::run::run(run, talk)?;
             return Ok(signal.map_or(ExitCode::SUCCESS, |kind| ExitCode::from(kind as u8)));
         }
+        Command::Eval(eval) => commands::eval::run(eval, args.quiet)?,
         Command::Check(check) => commands::check::run(check, args.quiet)?,
         Command::Models(command) => commands::models::run(command)?,
         Command::Doctor => {

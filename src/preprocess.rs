@@ -2,11 +2,9 @@
 //! normalised into the tensor. The frame is never turned into a picture of its own size.
 
 use crate::color::ToRgb;
-use crate::error::{Kind, fault};
-use crate::frame::{Frame, PixelFormat, Pixels, Tensor, VideoFormat};
-use anyhow::{Context, Result, ensure};
-use fast_image_resize::images::{CroppedImage, Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use crate::frame::{Frame, PixelFormat, Tensor, VideoFormat};
+use crate::scale::Scaler;
+use anyhow::{Result, ensure};
 use maskline_models::fill::Filler;
 use maskline_models::{Fit, Input};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -41,9 +39,9 @@ pub struct Preprocessor {
     format: VideoFormat,
     to_rgb: ToRgb,
     writer: RowWriter,
-    resizer: Resizer,
+    scaler: Scaler,
     /// Y, then Cb and Cr (I420) or both interleaved (NV12), at the content's size.
-    scaled: Vec<Image<'static>>,
+    scaled: Vec<Vec<u8>>,
     /// One row of Cb and Cr, taken apart.
     chroma: [Vec<u8>; 2],
     pool: TensorPool,
@@ -61,21 +59,14 @@ impl Preprocessor {
             format.width,
             format.height
         );
-        let kinds: &[PixelType] = match format.pixels {
-            PixelFormat::I420 => &[PixelType::U8; 3],
-            PixelFormat::Nv12 => &[PixelType::U8, PixelType::U8x2],
-        };
         let width = fit.content.width as usize;
         Ok(Self {
             fit: *fit,
             format: format.clone(),
             to_rgb: ToRgb::new(format.matrix, format.range),
             writer: RowWriter::new(input, fit),
-            resizer: Resizer::new(),
-            scaled: kinds
-                .iter()
-                .map(|k| Image::new(fit.content.width, fit.content.height, *k))
-                .collect(),
+            scaler: Scaler::default(),
+            scaled: vec![Vec::new(); format.pixels.planes()],
             chroma: [vec![0; width], vec![0; width]],
             pool: TensorPool::default(),
         })
@@ -91,15 +82,15 @@ impl Preprocessor {
     /// # Errors
     /// If the frame is not of the format that was announced.
     pub fn run(&mut self, frame: &Frame) -> Result<Tensor> {
-        check_format(frame, &self.format)?;
-        for plane in 0..self.scaled.len() {
-            scale_plane(&mut self.resizer, &*frame.pixels, plane, &self.format, &mut self.scaled[plane])
-                .with_context(|| format!("cannot scale plane {plane}"))?;
+        frame.check_format(&self.format)?;
+        let size = (self.fit.content.width, self.fit.content.height);
+        for (plane, scaled) in self.scaled.iter_mut().enumerate() {
+            self.scaler.plane(frame, plane, size, scaled)?;
         }
         let mut values = self.pool.take(3 * self.fit.width as usize * self.fit.height as usize);
         let width = self.fit.content.width as usize;
         for row in 0..self.fit.content.height as usize {
-            let samples = |plane: usize, bytes: usize| &self.scaled[plane].buffer()[row * width * bytes..][..width * bytes];
+            let samples = |plane: usize, bytes: usize| &self.scaled[plane][row * width * bytes..][..width * bytes];
             let (luma, (cb, cr)) = match self.format.pixels {
                 PixelFormat::I420 => (samples(0, 1), (samples(1, 1), samples(2, 1))),
                 PixelFormat::Nv12 => {
@@ -118,51 +109,6 @@ impl Preprocessor {
     }
 }
 
-/// Makes small pictures of the luma of frames.
-pub struct LumaScaler {
-    format: VideoFormat,
-    resizer: Resizer,
-    scaled: Image<'static>,
-}
-
-impl LumaScaler {
-    /// A scaler from frames of this format to `width x height` pixels.
-    ///
-    /// # Errors
-    /// If either has no pixels.
-    pub fn new(format: &VideoFormat, width: u32, height: u32) -> Result<Self> {
-        ensure!(
-            format.width > 0 && format.height > 0 && width > 0 && height > 0,
-            "frames are {}x{}, scaled to {width}x{height}, wanted at least 1x1",
-            format.width,
-            format.height
-        );
-        Ok(Self {
-            format: format.clone(),
-            resizer: Resizer::new(),
-            scaled: Image::new(width, height, PixelType::U8),
-        })
-    }
-
-    /// `width * height` luma samples, row by row, scaled with an antialiased triangle filter.
-    ///
-    /// # Errors
-    /// If the frame is not of the format that was announced.
-    pub fn run(&mut self, frame: &Frame) -> Result<&[u8]> {
-        check_format(frame, &self.format)?;
-        scale_plane(&mut self.resizer, &*frame.pixels, 0, &self.format, &mut self.scaled).context("cannot scale luma")?;
-        Ok(self.scaled.buffer())
-    }
-}
-
-fn check_format(frame: &Frame, announced: &VideoFormat) -> Result<()> {
-    if *frame.format == *announced {
-        return Ok(());
-    }
-    let line = format!("frame is {:?}, announced were {announced:?}", frame.format);
-    Err(fault(Kind::Internal, line))
-}
-
 /// The input tensor of a picture of `3 * width * height` RGB bytes, scaled as a frame is.
 ///
 /// # Errors
@@ -174,14 +120,11 @@ pub fn from_rgb(input: &Input, fit: &Fit, rgb: &[u8], width: u32, height: u32) -
         "picture has {} bytes, wanted {wanted} for {width}x{height} RGB",
         rgb.len()
     );
-    let source = ImageRef::new(width, height, rgb, PixelType::U8x3).context("cannot read the picture")?;
-    let mut scaled = Image::new(fit.content.width, fit.content.height, PixelType::U8x3);
-    Resizer::new()
-        .resize(&source, &mut scaled, &scaling())
-        .context("cannot scale the picture")?;
+    let mut scaled = Vec::new();
+    Scaler::default().rgb(rgb, (width, height), (fit.content.width, fit.content.height), &mut scaled)?;
     let mut writer = RowWriter::new(input, fit);
     let mut values = vec![0.0; 3 * fit.width as usize * fit.height as usize];
-    for (row, pixels) in scaled.buffer().chunks_exact(3 * fit.content.width as usize).enumerate() {
+    for (row, pixels) in scaled.chunks_exact(3 * fit.content.width as usize).enumerate() {
         let [r, g, b] = writer.content();
         for (x, pixel) in pixels.as_chunks::<3>().0.iter().enumerate() {
             [r[x], g[x], b[x]] = *pixel;
@@ -190,49 +133,6 @@ pub fn from_rgb(input: &Input, fit: &Fit, rgb: &[u8], width: u32, height: u32) -
     }
     writer.write_bars(&mut values);
     Ok(Tensor { values, fit: *fit })
-}
-
-fn scaling() -> ResizeOptions {
-    ResizeOptions::new()
-        .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
-        .use_alpha(false)
-}
-
-/// Scales one plane. For odd frame sizes the last chroma sample counts half, as it covers only one luma sample.
-fn scale_plane(resizer: &mut Resizer, pixels: &dyn Pixels, plane: usize, format: &VideoFormat, scaled: &mut Image) -> Result<()> {
-    let (width, height) = format.plane_size(plane);
-    let kind = scaled.pixel_type();
-    let (stride, bytes) = (pixels.stride(plane), pixels.plane(plane));
-    let needed = stride * (height - 1) + width * kind.size();
-    if bytes.len() < needed || stride < width * kind.size() {
-        return Err(fault(
-            Kind::Internal,
-            format!(
-                "plane has {} bytes in rows of {stride}, wanted {needed} for {width}x{height}",
-                bytes.len()
-            ),
-        ));
-    }
-    let options = if plane == 0 {
-        scaling()
-    } else {
-        scaling().crop(0.0, 0.0, f64::from(format.width) / 2.0, f64::from(format.height) / 2.0)
-    };
-    if bytes.len() >= stride * height && stride.is_multiple_of(kind.size()) {
-        let rows = ImageRef::new((stride / kind.size()) as u32, height as u32, bytes, kind)?;
-        // Without this the filter would reach into the padding at the end of the rows.
-        resizer.resize(&CroppedImage::new(&rows, 0, 0, width as u32, height as u32)?, scaled, &options)?;
-    } else {
-        let packed: Vec<u8> = bytes
-            .chunks(stride)
-            .take(height)
-            .flat_map(|r| &r[..width * kind.size()])
-            .copied()
-            .collect();
-        let rows = ImageRef::new(width as u32, height as u32, &packed, kind)?;
-        resizer.resize(&rows, scaled, &options)?;
-    }
-    Ok(())
 }
 
 /// Writes rows of RGB into the tensor, with the bars of a letterbox around them.

@@ -12,6 +12,7 @@ pub mod fill;
 pub mod geometry;
 pub mod golden;
 pub mod library;
+pub mod metrics;
 pub mod onnx;
 pub mod store;
 

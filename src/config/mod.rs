@@ -169,6 +169,7 @@ fn temporal(section: &mut Section<'_>) -> TemporalOptions {
         hold_fps: section.number("hold_fps", values::fps).or(default.hold_fps),
         smooth: section.number("smooth", values::smooth).unwrap_or(default.smooth),
         lookahead: section.flag("lookahead").unwrap_or(default.lookahead),
+        ..default
     }
 }
 

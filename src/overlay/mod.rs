@@ -77,12 +77,7 @@ impl Overlay {
     /// # Errors
     /// If the frame is not of the format that was announced, or the map has no pixels.
     pub fn draw(&mut self, frame: &mut Frame, classes: &ClassMap) -> Result<()> {
-        if *frame.format != self.format {
-            return Err(fault(
-                Kind::Internal,
-                format!("frame is {:?}, announced were {:?}", frame.format, self.format),
-            ));
-        }
+        frame.check_format(&self.format)?;
         let pixels = classes.width as usize * classes.height as usize;
         if pixels == 0 || classes.ids.len() != pixels {
             let (found, width, height) = (classes.ids.len(), classes.width, classes.height);

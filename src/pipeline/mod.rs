@@ -404,7 +404,7 @@ fn temporal(options: &TemporalOptions, format: &VideoFormat, model: &Model) -> R
     }
     Ok(Some(wire::Temporal {
         lookout: Lookout::new(options, format)?,
-        carrier: Carrier::new(options.lookahead, options.smooth),
+        carrier: Carrier::new(options),
         frames_around: options.frames_around(),
     }))
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::color::ycbcr_to_rgb_reference;
-use crate::frame::{Matrix, OwnedPixels, Range};
+use crate::frame::{Matrix, OwnedPixels, Pixels, Range};
 use maskline_models::contract::{Channels, InputType, Layout, Resize, Size};
 use std::time::Instant;
 

@@ -98,6 +98,8 @@ pub struct TemporalReport {
     pub age_max_ms: f64,
     /// Mean share (0-1) of the picture whose motion did not hold both ways; `None` where motion was not looked for.
     pub unsure: Option<f64>,
+    /// Mean share (0-1) of the picture that looks different as well, so that it matters.
+    pub lost: Option<f64>,
     /// Mean share (0-1) of the pixels whose class is not that of the map before, moved as the picture moved.
     pub flicker: Option<f64>,
 }

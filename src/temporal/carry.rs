@@ -1,8 +1,9 @@
 //! Class maps carried from key frames to the frames between them.
 
+use super::TemporalOptions;
 use super::field::{Field, Warper};
 use super::keys::KeyReason;
-use super::motion::Motion;
+use super::motion::{Motion, MotionMethod};
 use super::votes::Votes;
 use crate::frame::ClassMap;
 use crate::stats::{KeyCounts, TemporalReport};
@@ -47,6 +48,8 @@ struct Key {
 pub struct Carrier<T> {
     /// Whether frames wait for the next key frame, so that each gets what the nearer one or the one that sees it says.
     lookahead: bool,
+    /// Whether maps are moved; else they are repeated, and motion only serves to measure.
+    follow: bool,
     votes: Option<Votes>,
     warper: Warper,
     key: Option<Key>,
@@ -58,11 +61,13 @@ pub struct Carrier<T> {
 }
 
 impl<T> Carrier<T> {
-    /// A carrier; `smooth` is the weight of what was before, 0 to below 1.
-    pub fn new(lookahead: bool, smooth: f32) -> Self {
+    /// A carrier that does what these say.
+    pub fn new(options: &TemporalOptions) -> Self {
+        let follow = options.motion != MotionMethod::None;
         Self {
-            lookahead,
-            votes: (smooth > 0.0).then(|| Votes::new(smooth)),
+            lookahead: options.lookahead && follow,
+            follow,
+            votes: (options.smooth > 0.0).then(|| Votes::new(options.smooth)),
             warper: Warper::default(),
             key: None,
             way: None,
@@ -76,7 +81,7 @@ impl<T> Carrier<T> {
     pub fn next(&mut self, item: T, pts_ns: u64, sight: Sight, inferred: Option<ClassMap>) -> Vec<Carried<T>> {
         self.measures.sight(&sight);
         let cut = matches!(sight.key, Some(KeyReason::Cut | KeyReason::First));
-        let way = self.step(sight.motion.as_ref().filter(|_| !cut));
+        let way = self.step(sight.motion.as_ref().filter(|_| self.follow && !cut));
         let Some(mut map) = inferred else {
             self.age += 1;
             self.way = way.clone();
@@ -213,6 +218,7 @@ struct Measures {
     ages_frames: Histogram<u32>,
     ages_us: Histogram<u32>,
     unsure: Mean,
+    lost: Mean,
     flicker: Mean,
     previous: Option<ClassMap>,
 }
@@ -242,6 +248,7 @@ impl Measures {
             ages_frames: histogram(10_000),
             ages_us: histogram(3_600_000_000),
             unsure: Mean::default(),
+            lost: Mean::default(),
             flicker: Mean::default(),
             previous: None,
         }
@@ -256,6 +263,7 @@ impl Measures {
         }
         if let (Some(motion), false) = (&sight.motion, sight.key == Some(KeyReason::Cut)) {
             self.unsure.add(motion.back.unsure());
+            self.lost.add(motion.lost);
         }
     }
 
@@ -288,6 +296,7 @@ impl Measures {
             age_p95_ms: ms(self.ages_us.value_at_quantile(0.95)),
             age_max_ms: ms(self.ages_us.max()),
             unsure: self.unsure.value(),
+            lost: self.lost.value(),
             flicker: self.flicker.value(),
             ..TemporalReport::default()
         }
@@ -316,6 +325,7 @@ mod tests {
             back,
             ahead,
             residual: 1.0,
+            lost: 0.0,
         }
     }
 
@@ -331,6 +341,14 @@ mod tests {
         }
     }
 
+    fn carrier(lookahead: bool, smooth: f32) -> Carrier<u32> {
+        Carrier::new(&TemporalOptions {
+            lookahead,
+            smooth,
+            ..TemporalOptions::default()
+        })
+    }
+
     fn sight(t: u32, key: bool) -> Sight {
         Sight {
             motion: (t > 0).then(pan),
@@ -339,7 +357,7 @@ mod tests {
     }
 
     fn run(lookahead: bool, frames: u32, every: u32) -> Vec<Carried<u32>> {
-        let mut carrier = Carrier::new(lookahead, 0.0);
+        let mut carrier = carrier(lookahead, 0.0);
         let mut all = Vec::new();
         for t in 0..frames {
             let key = t % every == 0;
@@ -376,7 +394,7 @@ mod tests {
 
     #[test]
     fn nothing_is_carried_over_a_cut() {
-        let mut carrier = Carrier::new(true, 0.5);
+        let mut carrier = carrier(true, 0.5);
         let constant = |class: u8| ClassMap {
             ids: vec![class; 128],
             ..world(0)
@@ -398,7 +416,7 @@ mod tests {
 
     #[test]
     fn without_motion_the_last_map_is_repeated() {
-        let mut carrier = Carrier::new(true, 0.0);
+        let mut carrier = carrier(true, 0.0);
         let blind = |key| Sight { motion: None, key };
         let first = carrier.next(0, 0, blind(Some(KeyReason::First)), Some(world(3)));
         let second = carrier.next(1, 40_000_000, blind(None), None);
@@ -410,8 +428,21 @@ mod tests {
     }
 
     #[test]
+    fn motion_that_is_only_measured_moves_nothing() {
+        let mut carrier = Carrier::new(&TemporalOptions {
+            motion: MotionMethod::None,
+            measure: true,
+            ..TemporalOptions::default()
+        });
+        carrier.next(0, 0, sight(0, true), Some(world(0)));
+        let second = carrier.next(1, 1, sight(1, false), None);
+        assert_eq!(second[0].map, world(0));
+        assert!(carrier.report().flicker.unwrap() > 0.5, "the picture moved on");
+    }
+
+    #[test]
     fn flicker_is_what_changes_beside_the_motion() {
-        let mut carrier = Carrier::new(false, 0.0);
+        let mut carrier = carrier(false, 0.0);
         for t in 0..3 {
             let mut map = world(t);
             if t == 2 {

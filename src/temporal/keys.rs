@@ -9,10 +9,10 @@ const CUT_RESIDUAL: f64 = 20.0;
 const CUT_UNSURE: f64 = 0.5;
 /// The smaller residual.
 const CUT_RESIDUAL_IF_UNSURE: f64 = 10.0;
-/// Above this share of cells whose motion does not hold a map is not worth carrying on.
-const LOST_UNSURE: f64 = 0.35;
-/// `auto` infers again when what has become unsure and what has moved since the last key frame add up to this.
-const STALE: f64 = 0.25;
+/// Above this share of the picture whose motion is lost a map is not worth carrying on.
+const LOST: f64 = 0.25;
+/// `auto` infers again when what was lost and what has moved since the last key frame add up to this.
+const STALE: f64 = 0.15;
 /// How much a mean motion by one picture length counts in that sum.
 const STALE_BY_LENGTH: f64 = 2.0;
 /// The oldest key frame that is carried on, in frames; beyond, the queues would hold too many pictures.
@@ -98,10 +98,10 @@ impl KeyPicker {
             if is_cut(motion) {
                 return Some(KeyReason::Cut);
             }
-            if may && motion.back.unsure() > LOST_UNSURE {
+            if may && motion.lost > LOST {
                 return Some(KeyReason::Lost);
             }
-            self.stale += motion.back.unsure() + STALE_BY_LENGTH * motion.back.length();
+            self.stale += motion.lost + STALE_BY_LENGTH * motion.back.length();
         }
         let due = match self.every {
             Every::Frames(n) => self.age >= n,
@@ -156,6 +156,7 @@ mod tests {
             ahead: back.clone(),
             back,
             residual,
+            lost: unsure as f64 / 100.0,
         }
     }
 

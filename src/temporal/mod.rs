@@ -31,6 +31,8 @@ pub struct TemporalOptions {
     pub smooth: f32,
     /// Whether frames wait for the next key frame, which makes maps better and the delay longer.
     pub lookahead: bool,
+    /// Measures flicker also where no motion is followed.
+    pub measure: bool,
 }
 
 impl Default for TemporalOptions {
@@ -41,6 +43,7 @@ impl Default for TemporalOptions {
             hold_fps: None,
             smooth: 0.0,
             lookahead: true,
+            measure: false,
         }
     }
 }
@@ -48,7 +51,7 @@ impl Default for TemporalOptions {
 impl TemporalOptions {
     /// Whether there is anything to do but inferring every frame.
     pub fn is_wanted(&self) -> bool {
-        self.every != Every::Frames(1) || self.smooth > 0.0 || self.hold_fps.is_some()
+        self.every != Every::Frames(1) || self.smooth > 0.0 || self.hold_fps.is_some() || self.measure
     }
 
     /// Frames that may wait on their way around the net, so that it has always something to do.
@@ -72,8 +75,12 @@ impl Lookout {
     /// # Errors
     /// Those of [`MotionEstimator::new`].
     pub fn new(options: &TemporalOptions, format: &VideoFormat) -> Result<Self> {
+        let method = match options.motion {
+            MotionMethod::None if options.measure => MotionMethod::default(),
+            method => method,
+        };
         Ok(Self {
-            estimator: MotionEstimator::new(options.motion, format)?,
+            estimator: MotionEstimator::new(method, format)?,
             picker: KeyPicker::new(options.every, options.hold_fps),
         })
     }

@@ -3,7 +3,7 @@
 
 use super::field::Field;
 use crate::frame::{Frame, VideoFormat};
-use crate::preprocess::LumaScaler;
+use crate::scale::LumaScaler;
 use anyhow::{Context, Result};
 use opencv::core::{CV_8UC1, Mat, MatTraitConst, MatTraitConstManual, Vec2f};
 use opencv::prelude::{DISOpticalFlowTrait, DenseOpticalFlowTrait};
@@ -19,6 +19,9 @@ const SHORTEST_SIDE: u32 = 24;
 const CELL: usize = 2;
 /// Steps of the search of a patch; more gain nothing that can be measured.
 const STEPS: i32 = 8;
+
+/// A cell that differs by more than this, of 255, looks different.
+const VISIBLE: f32 = 8.0;
 
 /// How motion is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -70,6 +73,9 @@ pub struct Motion {
     pub ahead: Field,
     /// Mean difference of luma between this frame and the one before moved onto it, 0-255.
     pub residual: f64,
+    /// Share (0-1) of the picture whose motion does not hold both ways and that looks different as well: on a bare road or in
+    /// the sky any motion explains what is seen, and it does not matter.
+    pub lost: f64,
 }
 
 /// Finds the motion of frames in their order.
@@ -135,7 +141,7 @@ impl MotionEstimator {
         debug_assert_eq!(now.typ(), CV_8UC1);
         let mut flow = Mat::default();
         self.flow.calc(&now, &before, &mut flow)?;
-        let residual = self.residual(previous, current, flow.data_typed::<Vec2f>()?);
+        let residuals = self.residuals(previous, current, flow.data_typed::<Vec2f>()?);
         let mut back = self.field(flow.data_typed::<Vec2f>()?);
         let mut flow = Mat::default();
         self.flow.calc(&before, &now, &mut flow)?;
@@ -144,7 +150,15 @@ impl MotionEstimator {
         back.confirm(&ahead, pixels);
         let unconfirmed = back.clone();
         ahead.confirm(&unconfirmed, pixels);
-        Ok(Motion { back, ahead, residual })
+        let seen = |(sure, residual): &(&bool, &f32)| !**sure && **residual > VISIBLE;
+        let lost = back.sure.iter().zip(&residuals).filter(seen).count();
+        let cells = residuals.len() as f64;
+        Ok(Motion {
+            back,
+            ahead,
+            residual: residuals.iter().map(|r| f64::from(*r)).sum::<f64>() / cells,
+            lost: lost as f64 / cells,
+        })
     }
 
     /// The mean flow of every cell.
@@ -166,17 +180,20 @@ impl MotionEstimator {
         field
     }
 
-    fn residual(&self, previous: &[u8], current: &[u8], flow: &[Vec2f]) -> f64 {
+    /// How much each cell differs from where the flow says that it comes from: mean difference of luma, 0-255.
+    fn residuals(&self, previous: &[u8], current: &[u8], flow: &[Vec2f]) -> Vec<f32> {
         let clamp = |at: f32, length: usize| ((at + 0.5) as usize).min(length - 1);
-        let mut sum = 0_u64;
-        for y in 0..self.height {
-            for x in 0..self.width {
+        let (width, height) = (self.width / CELL, self.height / CELL);
+        let mut cells = vec![0.0; width * height];
+        for y in 0..height * CELL {
+            for x in 0..width * CELL {
                 let pixel = y * self.width + x;
                 let from = clamp(y as f32 + flow[pixel][1], self.height) * self.width + clamp(x as f32 + flow[pixel][0], self.width);
-                sum += u64::from(previous[from].abs_diff(current[pixel]));
+                cells[y / CELL * width + x / CELL] += f32::from(previous[from].abs_diff(current[pixel]));
             }
         }
-        sum as f64 / (self.width * self.height) as f64
+        cells.iter_mut().for_each(|cell| *cell /= (CELL * CELL) as f32);
+        cells
     }
 }
 

@@ -10,7 +10,6 @@ pub mod device;
 pub mod eval;
 pub mod export;
 pub mod loss;
-pub mod metrics;
 pub mod nets;
 pub mod onnx_run;
 pub mod ops;
@@ -22,4 +21,4 @@ pub mod schedule;
 pub mod train;
 pub mod weights;
 
-pub use maskline_models::error;
+pub use maskline_models::{error, metrics};

@@ -7,7 +7,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use fast_image_resize as resize;
 use maskline_models::fill::Filler;
 use maskline_models::{Fit, Input};
-use resize::images::{Image, ImageRef};
+use resize::images::{TypedImage, TypedImageRef};
+use resize::pixels::U8x3;
 
 /// A picture at the model's size.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,11 +60,13 @@ pub fn resize_rgb(rgb: &[u8], from: (usize, usize), to: (usize, usize)) -> Resul
     if from == to {
         return Ok(rgb.to_vec());
     }
-    let source = ImageRef::new(from.0 as u32, from.1 as u32, rgb, resize::PixelType::U8x3)?;
-    let mut target = Image::new(to.0 as u32, to.1 as u32, resize::PixelType::U8x3);
+    // With the pixel type named, only one of the library's eleven filters is compiled.
+    let source = TypedImageRef::<U8x3>::from_buffer(from.0 as u32, from.1 as u32, rgb)?;
+    let mut scaled = vec![0; 3 * to.0 * to.1];
+    let mut target = TypedImage::<U8x3>::from_buffer(to.0 as u32, to.1 as u32, &mut scaled)?;
     let options = resize::ResizeOptions::new().resize_alg(resize::ResizeAlg::Convolution(resize::FilterType::Bilinear));
-    resize::Resizer::new().resize(&source, &mut target, &options)?;
-    Ok(target.into_vec())
+    resize::Resizer::new().resize_typed(&source, &mut target, &options)?;
+    Ok(scaled)
 }
 
 /// The best class of every pixel of `[classes, pixels]` scores; of equal ones the first, and a NaN loses against any other.

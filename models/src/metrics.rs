@@ -1,6 +1,6 @@
 //! How right class maps are: everything that can be read from a confusion matrix.
 
-use maskline_models::Class;
+use crate::Class;
 use serde::{Deserialize, Serialize};
 
 /// A label without a class: never counted.
