@@ -184,7 +184,7 @@ struct Spool {
 impl Spool {
     /// The map of the frame at hand: `ids` themselves in the first run, what they were then in later ones.
     fn next(&mut self, ids: &[u8]) -> Result<Vec<u8>> {
-        let spool = || -> std::io::Result<Vec<u8>> {
+        let mut spool = || -> std::io::Result<Vec<u8>> {
             if let Some(read) = &mut self.read {
                 let mut reference = vec![0; ids.len()];
                 read.read_exact(&mut reference)?;
@@ -203,7 +203,7 @@ impl Spool {
 
     /// Back to the first frame.
     fn rewind(&mut self) -> Result<()> {
-        let back = || -> Result<File> {
+        let mut back = || -> Result<File> {
             let mut file = match (self.written.take(), self.read.take()) {
                 (Some(written), _) => written.into_inner().map_err(std::io::IntoInnerError::into_error)?,
                 (None, Some(read)) => read.into_inner(),

@@ -188,7 +188,7 @@ mod tests {
     fn auto_follows_the_motion_and_lets_a_still_scene_rest() {
         let still = vec![motion(0, 0.0, 0.5); 60];
         let slow = vec![motion(2, 0.005, 2.0); 60];
-        let fast = vec![motion(10, 0.03, 4.0); 60];
+        let fast = vec![motion(4, 0.02, 4.0); 60];
         let count = |motions: &[Motion]| keys(&mut KeyPicker::new(Every::Auto, None), motions).len();
         let (still, slow, fast) = (count(&still), count(&slow), count(&fast));
         assert_eq!(still, 60 / OLDEST_FRAMES as usize);
