@@ -2,6 +2,7 @@
 //!
 //! `source -> preprocess -> infer -> postprocess -> overlay -> sink`, one thread a stage, never backwards.
 
+pub mod bench;
 pub mod cli;
 pub mod color;
 pub mod commands;
