@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
   maskline run pictures/ --masks masks/ --json frames.jsonl
   maskline run pipelines/file.toml
   maskline models list
+  maskline bench --clip dashcam.mp4
   maskline doctor"
 )]
 pub struct Args {
@@ -47,6 +48,8 @@ pub enum Command {
     /// Shows and verifies models
     #[command(subcommand)]
     Models(ModelsCommand),
+    /// Measures each stage alone and all together, and says what of the CPU's limit is reached
+    Bench(BenchArgs),
     /// Shows what this program needs and what it found, with the line that mends what is missing
     Doctor,
 }
@@ -271,6 +274,37 @@ pub struct CheckArgs {
     pub strict: bool,
 }
 
+/// `maskline bench`
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Every stage is measured alone and in turn, for five rounds; what counts is the median. The limit is the number of
+cores by the CPU time that decoding, the net and encoding take for a frame. Other work on the machine makes wall times
+too long, and the load that is printed tells of it."
+)]
+pub struct BenchArgs {
+    /// A built-in model or an ONNX file [default: the first of `maskline models list`]
+    #[arg(short, long, value_name = "NAME|FILE")]
+    pub model: Option<String>,
+    /// The video to measure on [default: a test pattern of 1280x720, encoded first]
+    #[arg(long, value_name = "FILE", value_parser = values::not_empty)]
+    pub clip: Option<String>,
+    /// The size at which the net runs [default: what fits the video]
+    #[arg(long, value_name = "WxH", value_parser = values::size)]
+    pub size: Option<(u32, u32)>,
+    /// Frames of one measurement [default: 60]
+    #[arg(long, value_name = "N", value_parser = values::frames, allow_negative_numbers = true)]
+    pub frames: Option<u64>,
+    /// What runs the net; a named one that cannot serve is an error [default: auto]
+    #[arg(long, value_enum, value_name = "PROVIDER")]
+    pub provider: Option<Provider>,
+    /// Threads for the net on the CPU [default: one a core]
+    #[arg(long, value_name = "N", value_parser = values::threads, allow_negative_numbers = true)]
+    pub threads: Option<usize>,
+    /// Gives JSON instead of the table, on standard output or into a file
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    pub json: Option<Option<PathBuf>>,
+}
+
 /// `maskline models`
 #[derive(Debug, Subcommand)]
 pub enum ModelsCommand {
@@ -400,6 +434,20 @@ impl RunArgs {
     }
 }
 
+impl BenchArgs {
+    /// What to measure.
+    pub fn config(&self) -> PipelineConfig {
+        let mut config = PipelineConfig::default();
+        config.source.input = self.clip.clone().unwrap_or_default();
+        config.source.frames = self.frames;
+        config.model.name.clone_from(&self.model);
+        config.model.size = self.size;
+        config.session.provider = self.provider.unwrap_or_default();
+        config.session.threads = self.threads;
+        config
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -428,7 +476,7 @@ mod tests {
             ("maskline run a.mp4 --motion magic", "dis-fast"),
             ("maskline run", "<INPUT>"),
             ("maskline fly", "fly"),
-            ("maskline", "run, eval, check, models, doctor"),
+            ("maskline", "run, eval, check, models, bench, doctor"),
             ("maskline check", "FILE.toml"),
         ] {
             let text = one_line(&parse(line).unwrap_err());

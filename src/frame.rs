@@ -88,6 +88,11 @@ pub trait Pixels: Any + Send {
     fn plane_mut(&mut self, plane: usize) -> &mut [u8];
     /// Bytes from one row to the next; at least the row's own bytes, often more.
     fn stride(&self, plane: usize) -> usize;
+    /// The same planes, rows as they are, in memory of their own.
+    ///
+    /// # Errors
+    /// Where memory cannot be had.
+    fn copy(&self) -> anyhow::Result<Box<dyn Pixels>>;
     /// Back to what it was, so that a sink can take over memory it knows without a copy.
     fn into_any(self: Box<Self>) -> Box<dyn Any + Send>;
 }
@@ -174,6 +179,10 @@ impl Pixels for OwnedPixels {
 
     fn stride(&self, plane: usize) -> usize {
         self.strides[plane]
+    }
+
+    fn copy(&self) -> anyhow::Result<Box<dyn Pixels>> {
+        Ok(Box::new(self.clone()))
     }
 
     fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {

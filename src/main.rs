@@ -41,6 +41,7 @@ fn run() -> Result<ExitCode> {
         Command::Eval(eval) => commands::eval::run(eval, args.quiet)?,
         Command::Check(check) => commands::check::run(check, args.quiet)?,
         Command::Models(command) => commands::models::run(command)?,
+        Command::Bench(bench) => commands::bench::run(bench, talk)?,
         Command::Doctor => {
             let report = doctor::report();
             println!("{report}");

@@ -1,5 +1,6 @@
 //! What each command does.
 
+pub mod bench;
 pub mod check;
 pub mod eval;
 pub mod models;

@@ -47,6 +47,11 @@ impl Pixels for GstPixels {
         self.frame.plane_stride()[plane].unsigned_abs() as usize
     }
 
+    fn copy(&self) -> Result<Box<dyn Pixels>> {
+        let buffer = self.frame.buffer().copy_deep().context("no memory for a picture")?;
+        Ok(Box::new(Self::map(buffer, self.frame.info())?))
+    }
+
     fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
         self
     }

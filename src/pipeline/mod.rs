@@ -7,7 +7,7 @@ mod crew;
 mod outputs;
 mod queue;
 mod record;
-mod sessions;
+pub(crate) mod sessions;
 mod summary;
 #[cfg(test)]
 mod tests;
@@ -219,16 +219,7 @@ impl Pipeline {
         }
         let model = open_model(&config)?;
         let head = model.contract.head(config.model.head.as_deref()).kind_config()?.clone();
-        let mut source = source::open(
-            &config.source.input,
-            &SourceOptions {
-                start_ns: config.source.start_ns,
-                frames: config.source.frames,
-                stop: stop.clone(),
-                image_rate: config.source.image_rate.unwrap_or(SourceOptions::default().image_rate),
-                ..SourceOptions::default()
-            },
-        )?;
+        let mut source = source::open(&config.source.input, &source_options(&config, &stop))?;
         let format = source.format.clone();
         let input = &model.contract.input;
         let fit = Fit::plan(input, format.width, format.height, config.model.size).kind_config()?;
@@ -409,7 +400,20 @@ fn temporal(options: &TemporalOptions, format: &VideoFormat, model: &Model) -> R
     }))
 }
 
-fn sink_options(config: &PipelineConfig) -> SinkOptions {
+/// How the source of a configuration is read.
+pub(crate) fn source_options(config: &PipelineConfig, stop: &StopFlag) -> SourceOptions {
+    let default = SourceOptions::default();
+    SourceOptions {
+        start_ns: config.source.start_ns,
+        frames: config.source.frames,
+        stop: stop.clone(),
+        image_rate: config.source.image_rate.unwrap_or(default.image_rate),
+        ..default
+    }
+}
+
+/// How the video of a configuration is written.
+pub(crate) fn sink_options(config: &PipelineConfig) -> SinkOptions {
     let default = SinkOptions::default();
     SinkOptions {
         speed: config.output.speed,

@@ -11,7 +11,7 @@ use maskline_models::{Fit, Model};
 ///
 /// # Errors
 /// Those of [`OnnxSegmenter::open`].
-pub(super) fn open(
+pub(crate) fn open(
     model: &Model,
     head: Option<&str>,
     fit: Fit,

@@ -204,6 +204,10 @@ impl Pixels for ShortPlanes {
         self.0.stride(plane)
     }
 
+    fn copy(&self) -> anyhow::Result<Box<dyn Pixels>> {
+        Ok(Box::new(Self(self.0.clone(), self.1.clone())))
+    }
+
     fn into_any(self: Box<Self>) -> Box<dyn std::any::Any + Send> {
         self
     }

@@ -1,5 +1,6 @@
 //! What a run did, for people and as JSON (docs/formats.md).
 
+use crate::infer::{Provider, ProviderReport};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -141,6 +142,21 @@ pub struct ProviderUsed {
     pub taken: String,
     /// What was tried before, and why it could not.
     pub refused: Vec<Refusal>,
+}
+
+impl ProviderUsed {
+    /// From what was asked for and what opening the net told.
+    pub fn new(asked: Provider, report: &ProviderReport) -> Self {
+        let refusal = |(provider, why): &(String, String)| Refusal {
+            provider: provider.clone(),
+            why: why.clone(),
+        };
+        Self {
+            asked: asked.to_string(),
+            taken: report.taken.clone(),
+            refused: report.refused.iter().map(refusal).collect(),
+        }
+    }
 }
 
 /// Why a provider was not taken.

@@ -1,14 +1,25 @@
 //! What this process has used so far, as the kernel counts it.
 
-use nix::sys::resource::{UsageWho, getrusage};
 use nix::time::{ClockId, clock_gettime};
 use std::time::{Duration, Instant};
 
 /// CPU seconds of all threads, user and system.
 pub fn cpu_seconds() -> f64 {
-    let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else { return 0.0 };
-    let seconds = |t: nix::sys::time::TimeVal| t.tv_sec() as f64 + t.tv_usec() as f64 / 1e6;
-    seconds(usage.user_time()) + seconds(usage.system_time())
+    seconds(ClockId::CLOCK_PROCESS_CPUTIME_ID)
+}
+
+/// CPU seconds of the thread that calls this.
+pub fn thread_cpu_seconds() -> f64 {
+    seconds(ClockId::CLOCK_THREAD_CPUTIME_ID)
+}
+
+fn seconds(clock: ClockId) -> f64 {
+    clock_gettime(clock).map_or(0.0, |t| Duration::from(t).as_secs_f64())
+}
+
+/// Processes that wanted a core during the last minute, on average; `None` where the kernel does not tell.
+pub fn load() -> Option<f64> {
+    std::fs::read_to_string("/proc/loadavg").ok()?.split(' ').next()?.parse().ok()
 }
 
 /// The most memory that was resident at once, in MiB.
@@ -48,6 +59,18 @@ mod tests {
             sum = std::hint::black_box(sum.wrapping_add(1));
         }
         assert!(peak_memory_mib() > 1.0);
+    }
+
+    #[test]
+    fn the_time_of_one_thread_is_no_more_than_that_of_all() {
+        let (own, all) = (thread_cpu_seconds(), cpu_seconds());
+        let other = std::thread::spawn(|| {
+            let begin = thread_cpu_seconds();
+            while thread_cpu_seconds() - begin < 0.02 {}
+        });
+        other.join().unwrap();
+        let (own, all) = (thread_cpu_seconds() - own, cpu_seconds() - all);
+        assert!(all >= 0.02 && own < all, "{own} {all}");
     }
 
     #[test]
