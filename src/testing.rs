@@ -135,6 +135,7 @@ impl Brightness {
                 name: output.into(),
                 op_type: op.into(),
                 attribute,
+                ..NodeProto::default()
             });
         };
         let nchw = self.layout == Layout::Nchw;
@@ -279,6 +280,7 @@ fn floats(name: &str, dims: &[i64], values: &[f32]) -> TensorProto {
         data_type: data_type::FLOAT,
         name: name.into(),
         raw_data: values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        ..TensorProto::default()
     }
 }
 

@@ -210,6 +210,9 @@ pub struct Provenance {
     pub epochs: u32,
     /// Hours that it took.
     pub hours: f64,
+    /// How the trained weights were brought to fewer bits, and on which pictures; empty where they were not.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub quantization: String,
 }
 
 impl Contract {

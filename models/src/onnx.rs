@@ -88,6 +88,9 @@ pub struct NodeProto {
     /// Attributes.
     #[prost(message, repeated, tag = "5")]
     pub attribute: Vec<AttributeProto>,
+    /// The operator's set, empty for the standard one.
+    #[prost(string, tag = "7")]
+    pub domain: String,
 }
 
 /// An attribute of a node.
@@ -108,12 +111,18 @@ pub struct AttributeProto {
     /// A tensor value.
     #[prost(message, optional, tag = "5")]
     pub t: Option<TensorProto>,
+    /// A graph, as the bytes of its message.
+    #[prost(bytes = "vec", tag = "6")]
+    pub g: Vec<u8>,
     /// A list of floats.
     #[prost(float, repeated, tag = "7")]
     pub floats: Vec<f32>,
     /// A list of integers.
     #[prost(int64, repeated, tag = "8")]
     pub ints: Vec<i64>,
+    /// A list of strings.
+    #[prost(bytes = "vec", repeated, tag = "9")]
+    pub strings: Vec<Vec<u8>>,
     /// Which of the values counts, one of [`attribute_type`].
     #[prost(int32, tag = "20")]
     pub r#type: i32,
@@ -141,12 +150,22 @@ pub mod data_type {
     pub const FLOAT: i32 = 1;
     /// 8-bit unsigned.
     pub const UINT8: i32 = 2;
+    /// 8-bit signed.
+    pub const INT8: i32 = 3;
     /// 32-bit signed.
     pub const INT32: i32 = 6;
     /// 64-bit signed.
     pub const INT64: i32 = 7;
     /// Truth values.
     pub const BOOL: i32 = 9;
+    /// 16-bit float.
+    pub const FLOAT16: i32 = 10;
+}
+
+/// Values of [`TensorProto::data_location`].
+pub mod data_location {
+    /// In another file beside the model.
+    pub const EXTERNAL: i32 = 1;
 }
 
 /// A constant tensor.
@@ -158,12 +177,24 @@ pub struct TensorProto {
     /// Element type, one of [`data_type`].
     #[prost(int32, tag = "2")]
     pub data_type: i32,
+    /// Elements of a float tensor, where they are not in [`Self::raw_data`].
+    #[prost(float, repeated, tag = "4")]
+    pub float_data: Vec<f32>,
+    /// Elements of integers of 32 bits or fewer and of 16-bit floats, where they are not in [`Self::raw_data`].
+    #[prost(int32, repeated, tag = "5")]
+    pub int32_data: Vec<i32>,
+    /// Elements of 64-bit integers, where they are not in [`Self::raw_data`].
+    #[prost(int64, repeated, tag = "7")]
+    pub int64_data: Vec<i64>,
     /// Name.
     #[prost(string, tag = "8")]
     pub name: String,
     /// Little-endian elements in row-major order.
     #[prost(bytes = "vec", tag = "9")]
     pub raw_data: Vec<u8>,
+    /// Where the elements lie, one of [`data_location`]; 0: here.
+    #[prost(int32, tag = "14")]
+    pub data_location: i32,
 }
 
 /// Name and type of a graph input or output.

@@ -112,6 +112,9 @@ fn show(model: &Model) -> String {
                 t.date, t.commit, t.seed, t.epochs, t.hours
             ),
         );
+        if !t.quantization.is_empty() {
+            line(&mut text, format_args!("quantized {}", t.quantization));
+        }
     }
     line(&mut text, format_args!("goldens   {}", goldens.len()));
     text

@@ -3,7 +3,7 @@
 use crate::config::{DataConfig, DataKind};
 use crate::error::{Kind, fault};
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -25,6 +25,8 @@ pub enum Command {
     Eval(Box<EvalArgs>),
     /// Write a checkpoint as an ONNX file with its contract inside, and prove that both agree
     Export(ExportArgs),
+    /// Bring an ONNX file to int8 or 16-bit floats, and measure what that costs and saves
+    Quantize(Box<QuantizeArgs>),
     /// Render labelled driving scenes
     Synth(maskline_synth::cli::Args),
     /// List the nets with their parameters and cost
@@ -147,6 +149,89 @@ pub struct ExportArgs {
     pub measured: Option<PathBuf>,
 }
 
+/// Arguments of `quantize`. The pictures that ranges are found with are those of --split, and --config's [[data]]; measured is
+/// on --eval-split, and --config's [[validation]].
+#[derive(Debug, clap::Args)]
+#[command(mut_arg("split", |arg| arg.default_value("train").help("Split of the data set that ranges are found with")))]
+#[command(mut_arg("config", |arg| arg.help("A training configuration: ranges from its [[data]], measured on its [[validation]]")))]
+pub struct QuantizeArgs {
+    /// The float model: an ONNX file or builtin:NAME
+    pub model: String,
+    /// The file to write
+    #[arg(short, long, value_name = "FILE.onnx")]
+    pub out: PathBuf,
+    /// What it becomes
+    #[arg(long, value_enum, default_value_t = QuantizeTo::Int8)]
+    pub to: QuantizeTo,
+    /// The pictures
+    #[command(flatten)]
+    pub data: DataChoice,
+    /// Split of the data set to measure on; where the data have no splits, pictures that ranges were not found with
+    #[arg(long, default_value = "val")]
+    pub eval_split: String,
+    /// Pictures to find ranges with, evenly spread over the data
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    pub samples: usize,
+    /// Where the range of an activation ends [default: percentile]
+    #[arg(long, value_enum)]
+    pub ranges: Option<QuantizeRanges>,
+    /// Percentage of values inside each end of a range, for --ranges percentile [default: 99.99]
+    #[arg(long, value_name = "P")]
+    pub percentile: Option<f64>,
+    /// Bits of a weight: 7 gives the same on every processor, 8 is cut off on those without VNNI instructions [default: 7]
+    #[arg(long, value_name = "BITS", value_parser = clap::value_parser!(u32).range(7..=8))]
+    pub weight_bits: Option<u32>,
+    /// Integers of activations: u8 for CPUs, s8 for TensorRT [default: u8]
+    #[arg(long, value_enum)]
+    pub activations: Option<QuantizeActivations>,
+    /// Leave that many of the most sensitive layers in float
+    #[arg(long, value_name = "N", conflicts_with = "max_loss")]
+    pub float_layers: Option<usize>,
+    /// Leave as many of the most sensitive layers in float as keep the loss within that many points of mIoU
+    #[arg(long, value_name = "POINTS")]
+    pub max_loss: Option<f64>,
+    /// Size that the net runs at [default: as maskline runs it]
+    #[arg(long, value_name = "WxH")]
+    pub size: Option<Size>,
+    /// The new model's name [default: the model's with -int8, -f16 or -weights-int8]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Write all measures of both models as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+/// What a model becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum QuantizeTo {
+    /// Weights and activations in int8: faster on CPUs
+    Int8,
+    /// 16-bit floats: for GPUs; half the size
+    F16,
+    /// Weights in int8, arithmetic in floats: a quarter of the size, the same speed
+    WeightsInt8,
+}
+
+/// Where the range of an activation ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum QuantizeRanges {
+    /// At the lowest and the highest value
+    Minmax,
+    /// At a percentile of the values
+    Percentile,
+    /// Where most of the information is kept
+    Entropy,
+}
+
+/// Integers of activations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum QuantizeActivations {
+    /// 0 to 255 with a zero point
+    U8,
+    /// -128 to 127 around 0
+    S8,
+}
+
 /// Arguments of `nets`.
 #[derive(Debug, clap::Args)]
 pub struct NetsArgs {
@@ -204,7 +289,7 @@ impl DataChoice {
     /// # Errors
     /// If a folder has no layout that is known (exit code 65), or the configuration cannot be used (78).
     pub fn configs(&self) -> Result<Vec<DataConfig>> {
-        let mut entries = if let Some(config) = &self.config {
+        let entries = if let Some(config) = &self.config {
             crate::commands::read_config(config)?.validation
         } else if let (Some(images), Some(labels)) = (&self.images, &self.labels) {
             let mut entry = DataConfig::new(DataKind::Folders);
@@ -215,6 +300,27 @@ impl DataChoice {
         } else {
             Vec::new()
         };
+        Ok(self.filtered(entries))
+    }
+
+    /// The data sets to learn something from and those to measure it on: two splits, or the two lists of a configuration. Both
+    /// are the same where the data have no splits.
+    ///
+    /// # Errors
+    /// As [`Self::configs`].
+    pub fn pair(&self, measured: &str) -> Result<[Vec<DataConfig>; 2]> {
+        if let Some(config) = &self.config {
+            let config = crate::commands::read_config(config)?;
+            return Ok([config.data, config.validation].map(|entries| self.filtered(entries)));
+        }
+        let other = Self {
+            split: measured.into(),
+            ..self.clone()
+        };
+        Ok([self.configs()?, other.configs()?])
+    }
+
+    fn filtered(&self, mut entries: Vec<DataConfig>) -> Vec<DataConfig> {
         for entry in &mut entries {
             entry.include_prefix.extend_from_slice(&self.include_prefix);
             entry.exclude_prefix.extend_from_slice(&self.exclude_prefix);
@@ -222,7 +328,7 @@ impl DataChoice {
                 entry.every = self.every;
             }
         }
-        Ok(entries)
+        entries
     }
 
     fn recognise(&self, path: &std::path::Path) -> Result<DataConfig> {

@@ -70,12 +70,11 @@ impl Subject {
             });
         }
         let model = Model::open(model, None).map_err(|e| fault(Kind::Config, e))?;
-        let net = OnnxNet::open(&model, head)?;
-        let classes = net.head().classes.clone();
-        let table = ClassTable::new(&classes);
+        let segmenter = OnnxSegmenter::open(&model, head)?;
+        let classes = segmenter.classes().to_vec();
         Ok(Self::Net {
             name: model.origin.clone(),
-            segmenter: Box::new(OnnxSegmenter { net, table }),
+            segmenter: Box::new(segmenter),
             input: Box::new(model.contract.input.clone()),
             classes,
         })
@@ -97,14 +96,31 @@ impl Subject {
 }
 
 /// A foreign or exported model; its class ids become class numbers.
-struct OnnxSegmenter {
+pub struct OnnxSegmenter {
     net: OnnxNet,
     table: ClassTable,
 }
 
+impl OnnxSegmenter {
+    /// The model in ONNX Runtime; `head` chooses one of its heads, else the first.
+    ///
+    /// # Errors
+    /// As [`OnnxNet::open`].
+    pub fn open(model: &Model, head: Option<&str>) -> Result<Self> {
+        let net = OnnxNet::open(model, head)?;
+        let table = ClassTable::new(&net.head().classes);
+        Ok(Self { net, table })
+    }
+
+    /// The classes that it answers with.
+    pub fn classes(&self) -> &[Class] {
+        &self.net.head().classes
+    }
+}
+
 impl Segmenter for OnnxSegmenter {
     fn segment(&mut self, picture: &Prepared) -> Result<Vec<u8>> {
-        let mut ids = self.net.class_map(&picture.tensor, [1, 3, picture.height, picture.width])?;
+        let mut ids = self.net.class_map(&picture.tensor, picture.shape(self.net.layout()))?;
         let unknown = |id| {
             fault(
                 Kind::Config,

@@ -16,6 +16,7 @@ pub mod ops;
 pub mod optimizer;
 pub mod plots;
 pub mod predict;
+pub mod quantize;
 pub mod random;
 pub mod schedule;
 pub mod train;

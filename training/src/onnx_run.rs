@@ -2,7 +2,7 @@
 
 use crate::error::{Kind, fault};
 use anyhow::Result;
-use maskline_models::contract::OutputKind;
+use maskline_models::contract::{Layout, OutputKind};
 use maskline_models::{Head, Model};
 use ort::environment::Environment;
 use ort::session::Session;
@@ -13,6 +13,7 @@ use std::sync::OnceLock;
 pub struct OnnxNet {
     session: Session,
     input: String,
+    layout: Layout,
     head: Head,
 }
 
@@ -26,6 +27,7 @@ impl OnnxNet {
         Ok(Self {
             session: session(&model.onnx, &model.origin)?,
             input: model.contract.input.tensor.clone(),
+            layout: model.contract.input.layout,
             head,
         })
     }
@@ -33,6 +35,11 @@ impl OnnxNet {
     /// The head that answers.
     pub fn head(&self) -> &Head {
         &self.head
+    }
+
+    /// Order of the input's axes.
+    pub fn layout(&self) -> Layout {
+        self.layout
     }
 
     /// Class ids `[n, h, w]` for `images` `[n, 3, h, w]` (in the layout and normalisation of the contract), whatever kind of
@@ -77,6 +84,19 @@ impl OnnxNet {
             .try_extract_tensor::<f32>()
             .map_err(|e| fault(Kind::Config, format!("output {output} holds no floats: {e}")))?;
         Ok((values.to_vec(), shape.iter().map(|n| *n as usize).collect()))
+    }
+
+    /// Shows every output of floats to `visit`, with its name.
+    ///
+    /// # Errors
+    /// One line, if the net refuses the input.
+    pub fn every_float(&mut self, images: &[f32], shape: [usize; 4], visit: &mut dyn FnMut(&str, &[f32])) -> Result<()> {
+        for (name, value) in &run(&mut self.session, &self.input, images, shape)? {
+            if let Ok((_, values)) = value.try_extract_tensor::<f32>() {
+                visit(name, values);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -131,7 +151,10 @@ fn run<'s>(session: &'s mut Session, input: &str, images: &[f32], shape: [usize;
 
 fn session(onnx: &[u8], origin: &str) -> Result<Session> {
     let refused = |e: String| fault(Kind::Config, format!("ONNX Runtime refuses {origin}: {e}"));
-    let mut builder = Session::builder(environment()?).map_err(|e| refused(one_line(&e)))?;
+    let builder = Session::builder(environment()?).map_err(|e| refused(one_line(&e)))?;
+    // As the runtime does: the waiting threads of one session would burn the cores of another that is measured in turn.
+    let builder = builder.with_intra_op_spinning(false);
+    let mut builder = builder.map_err(|e| refused(one_line(&e)))?;
     builder.commit_from_memory(onnx).map_err(|e| refused(one_line(&e)))
 }
 
@@ -140,7 +163,7 @@ fn one_line(error: &impl std::fmt::Display) -> String {
 }
 
 /// ONNX Runtime itself, loaded once for the whole process.
-fn environment() -> Result<&'static Environment> {
+pub(crate) fn environment() -> Result<&'static Environment> {
     static ENVIRONMENT: OnceLock<Result<Environment, String>> = OnceLock::new();
     let loaded = ENVIRONMENT.get_or_init(|| {
         let library = maskline_models::library::find_onnxruntime().map_err(|places| {

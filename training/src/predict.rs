@@ -5,6 +5,7 @@ use crate::nets::Net;
 use anyhow::{Result, anyhow};
 use burn::tensor::{Device, Tensor, TensorData};
 use fast_image_resize as resize;
+use maskline_models::contract::Layout;
 use maskline_models::fill::Filler;
 use maskline_models::{Fit, Input};
 use resize::images::{TypedImage, TypedImageRef};
@@ -17,10 +18,20 @@ pub struct Prepared {
     pub width: usize,
     /// Height in pixels.
     pub height: usize,
-    /// `[1, 3, height, width]`, normalised.
+    /// `[1, 3, height, width]` or, where the model wants it, `[1, height, width, 3]`; normalised.
     pub tensor: Vec<f32>,
     /// The same as RGB bytes.
     pub rgb: Vec<u8>,
+}
+
+impl Prepared {
+    /// The tensor's shape in that layout.
+    pub fn shape(&self, layout: Layout) -> [usize; 4] {
+        match layout {
+            Layout::Nchw => [1, 3, self.height, self.width],
+            Layout::Nhwc => [1, self.height, self.width, 3],
+        }
+    }
 }
 
 /// Brings RGB bytes to the model's size and fills its tensor. `asked` is a size that the user wants.

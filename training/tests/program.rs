@@ -53,6 +53,37 @@ fn every_failure_has_its_code_and_names_the_remedy() {
 }
 
 #[test]
+fn quantize_says_what_it_wants_before_it_works() {
+    let root = tempfile::tempdir().unwrap();
+    let at = root.path();
+    common::write_shapes(at, 4);
+    std::fs::write(at.join("text.onnx"), "hello").unwrap();
+    let fails = |more: &[&str], code, says: &str| {
+        let args = [&["quantize", "builtin:unet-road", "-o", "small.onnx"], more].concat();
+        fails(&args, at, code, says);
+        assert!(!at.join("small.onnx").exists(), "{more:?}");
+    };
+    fails(&[], 64, "name the labelled pictures");
+    fails(&["--data", ".", "--samples", "0"], 64, "--samples");
+    fails(&["--data", ".", "--ranges", "guess"], 64, "minmax");
+    fails(&["--data", ".", "--percentile", "12"], 64, "wanted 50 to 100");
+    fails(&["--data", ".", "--ranges", "minmax", "--percentile", "99"], 64, "leave it out");
+    fails(
+        &["--data", ".", "--to", "f16", "--max-loss", "1"],
+        64,
+        "--max-loss belongs to --to int8",
+    );
+    fails(&["--data", ".", "--float-layers", "2", "--max-loss", "1"], 64, "cannot be used");
+    fails(&["--data", ".", "--weight-bits", "4"], 64, "7..=8");
+    fails(&["--data", "."], 65, "leaves none to measure on");
+    fails(&["--data", "nowhere"], 65, "name its folders");
+    let quantize = |model, out, code, says| self::fails(&["quantize", model, "-o", out, "--data", "."], at, code, says);
+    quantize("text.onnx", "small.onnx", 78, "not an ONNX model");
+    quantize("builtin:nothing", "small.onnx", 78, "there are: unet-road");
+    quantize("builtin:unet-road", "nowhere/small.onnx", 74, "there is no folder nowhere");
+}
+
+#[test]
 fn a_broken_label_stops_a_run_with_code_65() {
     let root = tempfile::tempdir().unwrap();
     common::write_shapes(root.path(), 4);

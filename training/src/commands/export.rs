@@ -113,6 +113,7 @@ fn contract(run: &Run) -> Contract {
             seed: run.config.seed,
             epochs: run.progress.epoch,
             hours: (run.progress.elapsed_s / 36.0).round() / 100.0,
+            quantization: String::new(),
         }),
         goldens: Vec::new(),
     }

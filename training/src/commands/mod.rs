@@ -4,6 +4,7 @@ mod data;
 mod eval;
 mod export;
 mod nets;
+mod quantize;
 mod train;
 
 use crate::cli::{Args, Command};
@@ -21,6 +22,7 @@ pub fn run(args: Args) -> Result<()> {
         Command::Train(args) => train::run(args),
         Command::Eval(args) => eval::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Quantize(args) => quantize::run(&args),
         Command::Synth(args) => synth(&args),
         Command::Nets(args) => nets::run(&args),
         Command::Data(args) => data::run(&args),

@@ -116,6 +116,7 @@ fn class_map(g: &mut Graph, ids: &[u8]) {
             data_type: data_type::UINT8,
             name: "class_ids".into(),
             raw_data: ids.to_vec(),
+            ..TensorProto::default()
         };
         g.initializers.insert(table.name.clone(), table);
         g.end("Gather", vec!["class_ids".into(), best], CLASS_MAP, Vec::new());

@@ -148,6 +148,7 @@ impl Graph {
             output: vec![output],
             op_type: op.into(),
             attribute,
+            ..NodeProto::default()
         });
     }
 
@@ -223,6 +224,7 @@ impl Graph {
             data_type: kind,
             name: name.into(),
             raw_data,
+            ..TensorProto::default()
         };
         self.initializers.insert(name.into(), tensor);
     }

@@ -81,6 +81,7 @@ fn folded(g: &Graph, convolution: &NodeProto, norm: &NodeProto) -> Option<(Tenso
         data_type: data_type::FLOAT,
         name: String::new(),
         raw_data: values.iter().flat_map(|v| (*v as f32).to_le_bytes()).collect(),
+        ..TensorProto::default()
     };
     Some((pack(tensor.dims.clone(), weight), pack(vec![channels as i64], bias)))
 }
