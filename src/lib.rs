@@ -1,4 +1,4 @@
-//! Streaming semantic segmentation: a camera or a video in, the segmented stream out.
+//! Streaming semantic segmentation: a video in, the segmented video out.
 //!
 //! `source -> preprocess -> infer -> postprocess -> overlay -> sink`, one thread a stage, never backwards.
 
@@ -6,6 +6,7 @@ pub mod cli;
 pub mod color;
 pub mod commands;
 pub mod config;
+pub mod console;
 pub mod doctor;
 pub mod frame;
 pub mod infer;

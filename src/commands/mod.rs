@@ -1,5 +1,6 @@
 //! What each command does.
 
 pub mod check;
+pub mod doctor;
 pub mod models;
 pub mod run;

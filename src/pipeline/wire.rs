@@ -3,7 +3,7 @@
 use super::crew::{Crew, Verdict};
 use super::queue::{Inbox, Outbox, queues};
 use super::record::json_line;
-use super::{FrameClasses, OnClasses, Plan};
+use super::{FrameClasses, OnClasses, Plan, outputs};
 use crate::config::PipelineConfig;
 use crate::error::{Kind, fault};
 use crate::frame::{ClassMap, Frame, Tensor};
@@ -368,6 +368,7 @@ pub(super) fn report(plan: &Plan, config: &PipelineConfig, done: Done, started: 
         maskline: env!("CARGO_PKG_VERSION").into(),
         input: config.source.input.clone(),
         output: config.output.video.as_ref().map(|v| v.display().to_string()),
+        written: outputs::written(&config.output, done.counts.written),
         width: plan.format.width,
         height: plan.format.height,
         ended_by: done.ended_by,
