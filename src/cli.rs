@@ -8,6 +8,9 @@ use anyhow::Result;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 use std::path::{Path, PathBuf};
 
+/// Place in the help of what every command has: behind its own options.
+const LAST: usize = 900;
+
 /// The command line as typed.
 #[derive(Debug, Parser)]
 #[command(
@@ -27,10 +30,10 @@ pub struct Args {
     #[command(subcommand)]
     pub command: Command,
     /// Says more: why a provider was not taken, and where the time went
-    #[arg(short, long, global = true, action = ArgAction::SetTrue)]
+    #[arg(short, long, global = true, action = ArgAction::SetTrue, display_order = LAST)]
     pub verbose: bool,
     /// Says nothing but errors
-    #[arg(short, long, global = true, action = ArgAction::SetTrue, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, action = ArgAction::SetTrue, conflicts_with = "verbose", display_order = LAST)]
     pub quiet: bool,
 }
 

@@ -109,7 +109,8 @@ impl Layout {
     /// For a legend with room for so many rows.
     fn new(frame_height: u32, room: usize) -> Result<Self> {
         // A line is 1/24 of the picture, less where many must share the height, and never too small to be read.
-        let share = (f64::from(frame_height) * MOST_HEIGHT) as usize / room.max(1);
+        // The padding takes a third of a line.
+        let share = (f64::from(frame_height) * MOST_HEIGHT / (room as f64 + 0.34)) as usize;
         let line = (frame_height as usize / 24).max(18).min(share).max(LEAST_LINE) & !1;
         let thickness = if line >= 32 { 2 } else { 1 };
         let height = get_text_size("Ag", FONT_HERSHEY_SIMPLEX, 1.0, thickness, &mut 0)?.height;
@@ -120,6 +121,11 @@ impl Layout {
             font_scale: 0.55 * line as f64 / f64::from(height),
             thickness,
         })
+    }
+
+    /// Lines that a picture of this height has room for.
+    fn lines(&self, frame_height: u32) -> usize {
+        ((f64::from(frame_height) * MOST_HEIGHT) as usize).saturating_sub(self.pad) / self.line
     }
 }
 
@@ -145,8 +151,10 @@ fn panel(format: &VideoFormat, classes: &[&Class], room: usize) -> Result<Option
     let (font, scale, thickness) = (FONT_HERSHEY_SIMPLEX, layout.font_scale, layout.thickness);
     let margin = pad;
     let space = |length: u32| (length as usize & !1).saturating_sub(2 * margin);
-    let most = (f64::from(format.height) * MOST_HEIGHT) as usize;
-    let rows = rows(classes, most.min(space(format.height)).saturating_sub(pad) / line);
+    let rows = rows(
+        classes,
+        layout.lines(format.height).min(space(format.height).saturating_sub(pad) / line),
+    );
     let mut text_width = 0;
     for (text, _) in &rows {
         text_width = text_width.max(get_text_size(text, font, scale, thickness, &mut 0)?.width as usize);
@@ -211,4 +219,39 @@ fn panel(format: &VideoFormat, classes: &[&Class], room: usize) -> Result<Option
         }
     });
     Ok(Some(Panel { planes: planes.collect() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_usual_rows_fit_wherever_they_can_be_read() {
+        for height in [360, 480, 720, 1080, 2160] {
+            let layout = Layout::new(height, USUAL_ROWS).unwrap();
+            assert!(layout.lines(height) >= USUAL_ROWS, "{height}: {} lines", layout.lines(height));
+            assert!(
+                layout.line >= LEAST_LINE && layout.line <= height as usize / 20,
+                "{height}: {}",
+                layout.line
+            );
+        }
+        assert_eq!(Layout::new(240, USUAL_ROWS).unwrap().line, LEAST_LINE);
+    }
+
+    #[test]
+    fn what_has_no_line_is_counted_in_the_last() {
+        let class = |name: &str| Class {
+            id: 0,
+            name: name.into(),
+            color: "#ffffff".parse().unwrap(),
+            ignore: false,
+            background: false,
+        };
+        let (a, b, c) = (class("a"), class("b"), class("c"));
+        let names = |lines| rows(&[&a, &b, &c], lines).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        assert_eq!(names(3), ["a", "b", "c"]);
+        assert_eq!(names(2), ["a", "2 more"]);
+        assert_eq!(names(0), [""; 0]);
+    }
 }
