@@ -9,6 +9,9 @@ use anyhow::Result;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 use std::path::{Path, PathBuf};
 
+/// Place in the help of what every command has: behind its own options.
+const LAST: usize = 900;
+
 /// The command line as typed.
 #[derive(Debug, Parser)]
 #[command(
@@ -29,10 +32,10 @@ pub struct Args {
     #[command(subcommand)]
     pub command: Command,
     /// Says more: why a provider was not taken, and where the time went
-    #[arg(short, long, global = true, action = ArgAction::SetTrue)]
+    #[arg(short, long, global = true, action = ArgAction::SetTrue, display_order = LAST)]
     pub verbose: bool,
     /// Says nothing but errors
-    #[arg(short, long, global = true, action = ArgAction::SetTrue, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, action = ArgAction::SetTrue, conflicts_with = "verbose", display_order = LAST)]
     pub quiet: bool,
 }
 
@@ -67,7 +70,7 @@ pub enum Command {
 Exit codes: 0 done, 64 usage, 65 bad input, 70 internal, 74 reading or writing, 75 try later,
 78 configuration, model or provider, 130/143 ended by a signal after finishing the file.")]
 pub struct RunArgs {
-    /// A video file, a folder of pictures, a numbered sequence ('frames/%05d.png'), test: or a pipeline file (.toml)
+    /// A video file, a folder of pictures of one kind (PNG or JPEG), a numbered sequence ('frames/%05d.png'), test: or a pipeline file (.toml)
     pub input: String,
     /// The masked video: .mp4, .mkv or .webm
     #[arg(short, long, value_name = "FILE")]
@@ -87,10 +90,10 @@ pub struct RunArgs {
     /// Writes one indexed PNG a frame into this folder; pixel values are class ids
     #[arg(long, value_name = "DIR")]
     pub masks: Option<PathBuf>,
-    /// Writes a JSON line a frame
+    /// Writes a JSON line a frame; - is standard output
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Writes what the run did and where its time went, as JSON
+    /// Writes what the run did and where its time went, as JSON; - is standard output
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
     /// Writes a PNG with six frames of the masked video
@@ -120,7 +123,7 @@ pub struct RunArgs {
     /// Begins there: seconds (12.5), M:S or H:M:S
     #[arg(long, value_name = "T", value_parser = values::time_ns, allow_negative_numbers = true)]
     pub start: Option<u64>,
-    /// Ends after so many frames
+    /// Ends after so many frames [default: the whole input; 250 of test:, and test:live has no end]
     #[arg(long, value_name = "N", value_parser = values::frames, allow_negative_numbers = true)]
     pub frames: Option<u64>,
     /// Frames per second of pictures [default: 25]
@@ -265,11 +268,12 @@ impl EvalArgs {
 
 /// `maskline check`
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Exit codes: 0 every file is right, 78 there are problems, be it that a file or an input is missing.")]
 pub struct CheckArgs {
     /// Pipeline files
     #[arg(required = true, value_name = "FILE.toml")]
     pub files: Vec<PathBuf>,
-    /// Also wants inputs and models to be there
+    /// Also wants inputs, models and folders of outputs to be there, and no output to be in the way
     #[arg(long)]
     pub strict: bool,
 }
@@ -430,6 +434,34 @@ impl RunArgs {
         set_some(&mut config.output.quality, &self.quality);
         if self.overwrite {
             config.output.existing = OnExisting::Replace;
+        }
+        // A message about a value names the flag that set it, not the line that it replaced.
+        for (given, key) in [
+            (self.rate.is_some(), "source.rate"),
+            (self.head.is_some(), "model.head"),
+            (self.size.is_some(), "model.size"),
+            (self.device.is_some(), "execution.device"),
+            (self.threads.is_some(), "execution.threads"),
+            (self.alpha.is_some(), "overlay.alpha"),
+            (self.only.is_some(), "overlay.only"),
+            (self.outlines, "overlay.outlines"),
+            (self.no_legend, "overlay.legend"),
+            (self.output.is_some(), "output.video"),
+            (self.masks.is_some(), "output.masks"),
+            (self.json.is_some(), "output.json"),
+            (self.report.is_some(), "output.report"),
+            (self.sheet.is_some(), "output.sheet"),
+            (self.speed.is_some(), "output.speed"),
+            (self.quality.is_some(), "output.quality"),
+        ] {
+            if given {
+                config.places.forget(key);
+            }
+        }
+        for key in ["model.name", "model.file", "model.contract"] {
+            if self.model.is_some() || self.contract.is_some() {
+                config.places.forget(key);
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Streaming semantic segmentation: a camera or a video in, the segmented stream out.
+//! Streaming semantic segmentation: a video in, the segmented video out.
 //!
 //! `source -> (motion) -> preprocess -> infer -> postprocess -> (carry) -> overlay -> sink`, one thread a stage, never backwards.
 
@@ -7,6 +7,7 @@ pub mod cli;
 pub mod color;
 pub mod commands;
 pub mod config;
+pub mod console;
 pub mod doctor;
 pub mod evaluate;
 pub mod frame;

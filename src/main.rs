@@ -3,8 +3,9 @@
 use anyhow::Result;
 use maskline::cli::{Args, Command};
 use maskline::commands::{self, run::Talk};
+use maskline::console::say;
 use maskline::error::{Kind, code_of, fault};
-use maskline::{doctor, panics};
+use maskline::panics;
 use std::panic::catch_unwind;
 use std::process::ExitCode;
 
@@ -20,7 +21,10 @@ fn main() -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("maskline: {error:#}");
+            // Several problems are several lines, and each stands alone.
+            for line in format!("{error:#}").lines() {
+                say(format_args!("maskline: {line}"));
+            }
             code_of(&error)
         }
     }
@@ -42,16 +46,7 @@ fn run() -> Result<ExitCode> {
         Command::Check(check) => commands::check::run(check, args.quiet)?,
         Command::Models(command) => commands::models::run(command)?,
         Command::Bench(bench) => commands::bench::run(bench, talk)?,
-        Command::Doctor => {
-            let report = doctor::report();
-            println!("{report}");
-            if !report.cpu_path_works() {
-                return Err(fault(
-                    Kind::Config,
-                    "something that is needed is missing; the lines above say how to mend it",
-                ));
-            }
-        }
+        Command::Doctor => commands::doctor::run()?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -5,6 +5,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use std::fs::{self, File, Permissions};
 use std::io::{self, BufWriter, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use tempfile::TempPath;
@@ -24,6 +25,9 @@ impl PendingFile {
     /// Kind 74 if it cannot be written.
     pub fn create(path: &Path) -> Result<Self> {
         let open = || {
+            if is_stdout(path) {
+                return Ok((File::from(io::stdout().as_fd().try_clone_to_owned()?), None));
+            }
             if is_direct(path) {
                 return Ok((File::options().append(true).open(path)?, None));
             }
@@ -80,11 +84,26 @@ impl PendingFile {
 }
 
 fn named<T>(path: &Path, outcome: io::Result<T>) -> Result<T> {
-    outcome.with_context(|| format!("cannot write {}", path.display())).kind(Kind::Io)
+    let name = || match path {
+        path if is_stdout(path) => "standard output".into(),
+        path => path.display().to_string(),
+    };
+    outcome.with_context(|| format!("cannot write {}", name())).kind(Kind::Io)
 }
 
-/// `/dev/stdout`, pipes and the like are written to, never replaced.
+/// `-` and the names that Linux has for standard output. It is written through the descriptor that this process got:
+/// opened anew, a file behind it would be written from its start.
+pub fn is_stdout(path: &Path) -> bool {
+    ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"]
+        .iter()
+        .any(|name| path == Path::new(name))
+}
+
+/// Standard output, pipes and the like are written to, never replaced.
 pub fn is_direct(path: &Path) -> bool {
+    if is_stdout(path) {
+        return true;
+    }
     let special = (path.starts_with("/dev") && !path.starts_with("/dev/shm")) || path.starts_with("/proc");
     fs::metadata(path).is_ok_and(|m| special || is_device(&m))
 }

@@ -162,7 +162,7 @@ impl Postprocessor {
         Err(fault(
             Kind::Config,
             format!(
-                "all scores of head {:?} are NaN, wanted numbers: check scale, mean, std and channels of the model's contract, or try --provider cpu",
+                "all scores of head {:?} are NaN, wanted numbers: check scale, mean, std and channels of the model's contract, or try the provider cpu",
                 self.head
             ),
         ))

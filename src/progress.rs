@@ -1,6 +1,8 @@
 //! Tells how far a run is: a bar on a terminal, plain lines elsewhere. Everything goes to standard error.
 
-use indicatif::{ProgressBar, ProgressStyle};
+use crate::console::say;
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use std::fmt::Write;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
@@ -33,7 +35,7 @@ impl Progress {
             Self::Bar(bar) => bar.set_position(frames),
             Self::Lines(lines) => {
                 if let Some(line) = lines.due(frames, Instant::now()) {
-                    eprintln!("{line}");
+                    say(line);
                 }
             }
         }
@@ -54,15 +56,21 @@ impl Drop for Progress {
 }
 
 fn bar(total: Option<u64>) -> ProgressBar {
-    let style = |text: &str| ProgressStyle::with_template(text).expect("a literal template that a test covers");
+    let rate = |state: &ProgressState, text: &mut dyn Write| {
+        write!(text, "{:.1} frames/s", state.per_sec()).expect("a text takes everything");
+    };
+    let style = |text: &str| {
+        let style = ProgressStyle::with_template(text).expect("a literal template that a test covers");
+        style.with_key("rate", rate)
+    };
     match total {
         Some(total) => ProgressBar::new(total).with_style(style(KNOWN)),
         None => ProgressBar::new_spinner().with_style(style(UNKNOWN)),
     }
 }
 
-const KNOWN: &str = "{bar:40} {pos}/{len} frames  {per_sec}  {eta} left";
-const UNKNOWN: &str = "{spinner} {pos} frames  {per_sec}  {elapsed}";
+const KNOWN: &str = "{bar:40} {pos}/{len} frames  {rate}  {eta} left";
+const UNKNOWN: &str = "{spinner} {pos} frames  {rate}  {elapsed}";
 
 /// Decides when a line is due: at the first frame after two seconds, then every two seconds or tenth of the whole, whichever
 /// is rarer.

@@ -1,5 +1,6 @@
 //! Ctrl-C and SIGTERM: the first finishes the output, the second leaves at once.
 
+use crate::console::say;
 use crate::error::{Kind, WithKind};
 use crate::source::StopFlag;
 use anyhow::{Context, Result};
@@ -41,7 +42,7 @@ pub fn watch(stop: StopFlag, quiet: bool) -> Result<Caught> {
             }
             stop.request();
             if !quiet {
-                eprintln!("maskline: stopping; finishing the output (once more leaves at once)");
+                say("maskline: stopping; finishing the output (once more leaves at once)");
             }
         }
     };

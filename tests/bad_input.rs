@@ -34,6 +34,8 @@ fn inputs_that_are_no_videos() {
     );
     for (input, part) in [
         ("missing.mp4", "does not exist"),
+        ("rtsp://me:secret@camera/1", "network inputs such as rtsp:// are not supported yet"),
+        ("/dev/video0", "live inputs are not supported yet"),
         ("empty-folder", "empty-folder"),
         ("letters", "letters"),
         ("empty.mp4", "empty"),

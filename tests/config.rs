@@ -71,7 +71,7 @@ fn relative_paths_count_from_the_folder_of_the_file_and_names_stay_names() {
     assert_eq!(config.source.input, "deep/folder/a.mp4");
     assert_eq!(config.model.name.as_deref(), Some("unet-road"));
     assert_eq!(config.output.video.as_deref(), Some(Path::new("/tmp/out.mp4")));
-    assert_eq!(config.output.masks.as_deref(), Some(Path::new("deep/folder/../m")));
+    assert_eq!(config.output.masks.as_deref(), Some(Path::new("deep/m")));
     let config = PipelineConfig::parse("[source]\ninput = 'test:ball'\n", Path::new("deep")).unwrap();
     assert_eq!(config.source.input, "test:ball");
 }
@@ -87,7 +87,7 @@ fn the_shipped_pipelines_are_right_and_check_looks_at_the_model() {
     let ran = bench.maskline(&args).ok();
     assert_eq!(ran.stdout.lines().filter(|l| l.ends_with(": ok")).count(), files.len());
 
-    let with = |model: &str| format!("[source]\ninput = 'test:'\n[model]\nfile = 'brightness.onnx'\n{model}");
+    let with = |model: &str| format!("[source]\ninput = 'test:'\n[output]\njson = '-'\n[model]\nfile = 'brightness.onnx'\n{model}");
     for (text, part) in [
         (with("head = 'lanes'"), "it has brightness"),
         (with("size = '65x48'"), "multiples of 8"),
@@ -103,6 +103,76 @@ fn the_shipped_pipelines_are_right_and_check_looks_at_the_model() {
             ran.refused(78, part);
         }
     }
+}
+
+#[test]
+fn check_tells_all_that_is_wrong_with_model_and_outputs_each_with_its_place() {
+    let bench = Bench::new();
+    let text = "\
+[source]
+input = \"rtsp://camera/1\"
+[model]
+file = \"brightness.onnx\"
+size = \"65x48\"
+[overlay]
+only = [\"road\", \"bright\", \"cra\"]
+[output]
+video = \"out.avi\"
+masks = \"no/masks\"
+json = \"no/frames.jsonl\"
+";
+    bench.write("p.toml", text);
+    let strict = [
+        ("p.toml:2:9: source.input: ", "rtsp://"),
+        ("p.toml:5:8: model.size: ", "64x48"),
+        ("p.toml:7:8: overlay.only: ", "\"road\", \"cra\"; the model has dark, bright"),
+        ("p.toml:9:9: output.video out.avi ", ".mkv"),
+        ("p.toml:11:8: output.json no/frames.jsonl ", "mkdir -p no"),
+        ("p.toml:10:9: output.masks no/masks ", "mkdir -p no"),
+    ];
+    for (args, wanted) in [
+        (&["check", "p.toml"][..], &strict[..4]),
+        (&["check", "--strict", "p.toml"], &strict),
+    ] {
+        let ran = bench.maskline(args);
+        let found: Vec<_> = ran.stderr.lines().collect();
+        assert_eq!((ran.code, found.len()), (Some(78), wanted.len()), "{}", ran.stderr);
+        for (start, part) in wanted {
+            let start = format!("maskline: {start}");
+            let line = found.iter().find(|l| l.starts_with(&start));
+            assert!(line.is_some_and(|l| l.contains(part)), "wanted {start} ... {part}: {}", ran.stderr);
+        }
+    }
+    bench.write(
+        "q.toml",
+        "[source]\ninput = 'test:'\n[model]\nfile = 'brightness.onnx'\nhead = 'lanes'\n[output]\nsheet = 's.png'\n",
+    );
+    let ran = bench.maskline(["check", "q.toml"]);
+    assert_eq!(ran.stderr.lines().count(), 2, "{}", ran.stderr);
+    assert!(ran.stderr.contains("q.toml:5:8: model.head: ") && ran.stderr.contains("q.toml:7:9: output.sheet "));
+    bench.write("r.toml", "[source]\ninput = 'test:'\n[model]\nfile = 'brightness.onnx'\n");
+    bench.maskline(["check", "r.toml"]).refused(78, "r.toml: found nothing to write");
+}
+
+#[test]
+fn a_run_names_the_line_of_a_file_or_the_flag_that_took_its_place() {
+    let bench = Bench::new();
+    let text = "[source]\ninput = 'test:'\n[model]\nfile = 'brightness.onnx'\nsize = '65x48'\n[output]\nvideo = 'a.mp4'\n";
+    bench.write("p.toml", text);
+    bench
+        .maskline(["run", "p.toml"])
+        .refused(78, "p.toml:5:8: model.size: the size 65x48");
+    bench
+        .maskline(["run", "p.toml", "--size", "66x48"])
+        .refused(78, "maskline: the size 66x48");
+    bench.write("a.mp4", "precious");
+    bench
+        .maskline(["run", "p.toml"])
+        .refused(64, "p.toml:7:9: output.video a.mp4 exists already");
+    bench.write("b.mp4", "precious");
+    bench
+        .maskline(["run", "p.toml", "-o", "b.mp4"])
+        .refused(64, "maskline: --output b.mp4 exists already");
 }
 
 #[test]

@@ -128,13 +128,86 @@ fn every_frame_has_a_json_line_with_its_shares() {
 #[test]
 fn json_lines_can_go_to_another_program() {
     let bench = Bench::new();
-    let ran = bench.run("test:ball?width=320&height=240 --frames 7 --json /dev/stdout").ok();
-    let indices: Vec<_> = ran
-        .stdout
-        .lines()
-        .map(|l| serde_json::from_str::<Value>(l).unwrap()["index"].clone())
-        .collect();
-    assert_eq!(indices, (0..7).collect::<Vec<_>>());
+    for name in ["-", "/dev/stdout"] {
+        let ran = bench.run(&format!("test:ball?width=320&height=240 --frames 7 --json {name}")).ok();
+        let lines = ran.stdout.lines().map(|l| serde_json::from_str::<Value>(l).unwrap());
+        let indices: Vec<_> = lines.map(|l| l["index"].clone()).collect();
+        assert_eq!(indices, (0..7).collect::<Vec<_>>());
+        let ran = bench
+            .run(&format!("test:ball?width=320&height=240 --frames 7 --report {name}"))
+            .ok();
+        let report: Report = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!((report.frames.written, report.written.len()), (7, 0));
+        assert!(!bench.path(name).is_file());
+    }
+}
+
+#[test]
+fn json_lines_join_what_else_goes_into_the_same_file() {
+    let bench = Bench::new();
+    for name in ["-", "/dev/stdout"] {
+        let run = "run --model ./brightness.onnx --provider cpu 'test:ball?width=320&height=240' --frames 3";
+        let ran = bench.shell(&format!("{{ echo first; \"$0\" {run} --json {name}; echo last; }} > all.txt"));
+        ran.ok();
+        let text = fs::read_to_string(bench.path("all.txt")).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!((lines.len(), lines[0], lines[4]), (5, "first", "last"), "{text}");
+        assert!(
+            lines[1].starts_with("{\"index\":0,") && lines[3].starts_with("{\"index\":2,"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_reader_that_leaves_ends_the_program_with_one_line() {
+    let bench = Bench::new();
+    let run = "run --model ./brightness.onnx --provider cpu --quiet 'test:ball?width=320&height=240&frames=5000' --json -";
+    for command in [run, "models list", "doctor", "models show brightness.onnx"] {
+        // The last command of the pipe decides its exit code, so the program's own is printed.
+        let ran = bench.shell(&format!("{{ \"$0\" {command}; echo \"code $?\" >&2; }} | true"));
+        let lines: Vec<_> = ran.stderr.lines().collect();
+        assert_eq!(lines.len(), 2, "{command}: {}", ran.stderr);
+        assert!(
+            lines[0].starts_with("maskline: cannot write standard output: Broken pipe"),
+            "{command}: {}",
+            ran.stderr
+        );
+        assert_eq!(lines[1], "code 74", "{command}");
+    }
+}
+
+#[test]
+fn nobody_has_to_listen_to_what_is_said() {
+    let bench = Bench::new();
+    let run = "run --model ./brightness.onnx --provider cpu 'test:ball?width=320&height=240' --frames 9 -o out.mp4";
+    bench.shell(&format!("exec 2>/dev/full; \"$0\" {run}")).ok();
+    assert_eq!(read_video(&bench.path("out.mp4")).len(), 9);
+}
+
+#[test]
+fn everything_that_was_written_is_named() {
+    let bench = Bench::new();
+    let ran = bench.run("test:ball?width=320&height=240 --frames 4 -o a.mp4 --masks m --json j --report r.json --sheet s.png");
+    assert!(ran.ok().stderr.ends_with("written to a.mp4, m, j, r.json, s.png\n"));
+    assert_eq!(report(&bench.path("r.json")).written, ["a.mp4", "m", "j", "r.json", "s.png"]);
+}
+
+#[test]
+fn the_licence_of_the_weights_is_said_and_reported_and_so_is_an_option_without_effect() {
+    let bench = Bench::new();
+    let ran = bench
+        .run("test:ball?width=320&height=240 --frames 2 --report r.json --device 3 --outlines")
+        .ok();
+    let licence = report(&bench.path("r.json")).model.licence;
+    assert!(
+        !licence.is_empty() && ran.stderr.contains(&format!("licence: {licence}")),
+        "{}",
+        ran.stderr
+    );
+    for note in ["note: --device changes nothing", "note: --outlines changes nothing"] {
+        assert!(ran.stderr.contains(note), "{}", ran.stderr);
+    }
 }
 
 #[test]

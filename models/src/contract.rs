@@ -206,9 +206,9 @@ pub struct Provenance {
     pub date: String,
     /// Seed of the run.
     pub seed: u64,
-    /// Epochs that were trained.
+    /// Epochs until these weights; the run may have gone on and not found better ones.
     pub epochs: u32,
-    /// Hours that it took.
+    /// Hours until then.
     pub hours: f64,
     /// How the trained weights were brought to fewer bits, and on which pictures; empty where they were not.
     #[serde(skip_serializing_if = "String::is_empty")]

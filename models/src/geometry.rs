@@ -45,14 +45,14 @@ impl Fit {
             (Size::Fixed { width, height }, Some(asked)) if asked == (width, height) => asked,
             (Size::Fixed { width, height }, Some((w, h))) => {
                 return Err(format!(
-                    "input is {w}x{h}, but this model takes only {width}x{height}: leave --size out"
+                    "the size {w}x{h} does not fit this model, which takes only {width}x{height}: leave it out"
                 ));
             }
             (Size::Multiple { of, .. }, Some((w, h))) => {
                 if w == 0 || h == 0 || w > 16384 || h > 16384 || !w.is_multiple_of(of) || !h.is_multiple_of(of) {
                     let (a, b) = (nearest(f64::from(w), of), nearest(f64::from(h), of));
                     return Err(format!(
-                        "input is {w}x{h}, but this model needs multiples of {of}: use --size {a}x{b}"
+                        "the size {w}x{h} does not fit this model, which needs multiples of {of}: use {a}x{b}"
                     ));
                 }
                 (w, h)
@@ -138,7 +138,10 @@ mod tests {
     fn a_size_the_net_cannot_take_is_refused_with_one_that_it_can() {
         let input = input(FLEXIBLE, Resize::Stretch);
         let error = Fit::plan(&input, 1280, 720, Some((540, 960))).unwrap_err();
-        assert_eq!(error, "input is 540x960, but this model needs multiples of 32: use --size 544x960");
+        assert_eq!(
+            error,
+            "the size 540x960 does not fit this model, which needs multiples of 32: use 544x960"
+        );
         assert!(Fit::plan(&input, 1280, 720, Some((0, 32))).is_err());
         assert!(Fit::plan(&input, 0, 720, None).is_err());
     }

@@ -1,16 +1,14 @@
 //! Where ONNX Runtime's shared library lies. Only paths are looked at; nothing is loaded here.
 
+use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
-
-/// Names that the library goes by, in order of preference.
-const NAMES: [&str; 3] = ["libonnxruntime.so", "libonnxruntime.so.1", "libonnxruntime.so.1.31.1"];
 
 /// A place where the library was looked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// Why it was looked for there.
     pub reason: &'static str,
-    /// The folder, or the file that `ORT_DYLIB_PATH` names.
+    /// The folder, or what `ORT_DYLIB_PATH` names: a folder or the file itself.
     pub path: PathBuf,
 }
 
@@ -66,7 +64,23 @@ fn file_in(path: &Path) -> Option<PathBuf> {
     if path.is_file() {
         return Some(path.into());
     }
-    NAMES.iter().map(|n| path.join(n)).find(|f| f.is_file())
+    let files = path.read_dir().ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    let libraries = files.filter_map(|file| Some((version(&file)?, file)));
+    // The name that an installation points to its choice comes first, then the newest.
+    let best = libraries
+        .filter(|(_, file)| file.is_file())
+        .min_by_key(|(version, _)| (version.len(), Reverse(version.clone())));
+    best.map(|(_, file)| file)
+}
+
+/// The numbers behind `libonnxruntime.so`, be there none or `1.31.1`; nothing for other files.
+fn version(file: &Path) -> Option<Vec<u32>> {
+    let rest = file.file_name()?.to_str()?.strip_prefix("libonnxruntime.so")?;
+    rest.split('.')
+        .skip(1)
+        .map(|number| number.parse().ok())
+        .collect::<Option<Vec<_>>>()
+        .filter(|v| rest.is_empty() == v.is_empty())
 }
 
 #[cfg(test)]
@@ -81,5 +95,23 @@ mod tests {
         std::fs::write(&library, "").unwrap();
         assert_eq!(file_in(folder.path()), Some(library.clone()));
         assert_eq!(file_in(&library), Some(library));
+    }
+
+    #[test]
+    fn a_folder_gives_the_library_whatever_its_version() {
+        let folder = tempfile::tempdir().unwrap();
+        let add = |name: &str| std::fs::write(folder.path().join(name), "").unwrap();
+        let found = || file_in(folder.path()).map(|f| f.file_name().unwrap().to_str().unwrap().to_owned());
+        ["libonnxruntime_providers_shared.so", "libonnxruntime.so.txt", "libonnxruntime.sox"]
+            .iter()
+            .for_each(|n| add(n));
+        assert_eq!(found(), None);
+        add("libonnxruntime.so.1.9.0");
+        add("libonnxruntime.so.1.24.3");
+        assert_eq!(found().as_deref(), Some("libonnxruntime.so.1.24.3"));
+        add("libonnxruntime.so.1");
+        assert_eq!(found().as_deref(), Some("libonnxruntime.so.1"));
+        add("libonnxruntime.so");
+        assert_eq!(found().as_deref(), Some("libonnxruntime.so"));
     }
 }

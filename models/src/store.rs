@@ -23,7 +23,7 @@ pub enum ModelError {
     NotOnnx(String, String),
     /// Neither metadata nor sidecar.
     #[error(
-        "{0} says nothing about its input and classes: it has no `maskline` metadata and there is no {1}; write that sidecar (see docs/models.md), or point to one with --contract"
+        "{0} says nothing about its input and classes: it has no `maskline` metadata and there is no {1}; write that sidecar (see docs/models.md), or name one with --contract (contract in [model])"
     )]
     NoContract(String, PathBuf),
     /// A contract that is not one.

@@ -2,18 +2,20 @@
 
 use crate::cli::CheckArgs;
 use crate::config::PipelineConfig;
+use crate::console::print;
 use crate::error::{Kind, fault};
 use crate::frame::{Matrix, PixelFormat, Range, VideoFormat};
 use crate::overlay::Overlay;
-use crate::pipeline::open_model;
+use crate::pipeline::{Depth, open_model, output_problems};
+use crate::source;
 use anyhow::Result;
 use maskline_models::{Contract, Fit, builtin};
 use std::path::Path;
 
 /// Checks every file and prints one line a file that is right.
 ///
-/// Media and foreign models may be on another machine, so they need not be there unless `--strict` says so; what is there is
-/// checked.
+/// Media, foreign models and folders of outputs may be on another machine, so they need not be there unless `--strict` says
+/// so; models that are there are checked.
 ///
 /// # Errors
 /// Kind 78 with one line for every problem in any of the files.
@@ -22,7 +24,7 @@ pub fn run(args: &CheckArgs, quiet: bool) -> Result<()> {
     for file in &args.files {
         let found = check(file, args.strict);
         if found.is_empty() && !quiet {
-            println!("{}: ok", file.display());
+            print(format_args!("{}: ok", file.display()))?;
         }
         problems.extend(found);
     }
@@ -38,22 +40,31 @@ fn check(file: &Path, strict: bool) -> Vec<String> {
         Ok(config) => config,
         Err(error) => return vec![format!("{error:#}")], // has its name and lines
     };
-    let mut problems = Vec::new();
-    if let Err(problem) = check_model(&config, strict) {
-        problems.push(problem);
-    }
     let input = &config.source.input;
     let is_file = !input.starts_with("test:") && !input.contains(['%', '*']);
-    if strict && is_file && !Path::new(input).exists() {
-        problems.push(format!("the input {input} does not exist"));
-    }
-    problems.into_iter().map(|p| format!("{}: {p}", file.display())).collect()
+    let absent = || (strict && is_file && !Path::new(input).exists()).then(|| format!("{input} does not exist"));
+    let mut problems: Vec<_> = source::unsupported(input)
+        .or_else(absent)
+        .map(|p| config.places.prefix("source.input") + &p)
+        .into_iter()
+        .collect();
+    problems.extend(model_problems(&config, strict));
+    let depth = if strict { Depth::Here } else { Depth::Anywhere };
+    problems.extend(output_problems(&config, depth).into_iter().map(|p| p.message));
+    let name = format!("{}:", file.display());
+    let named = |p: String| if p.starts_with(&name) { p } else { format!("{name} {p}") };
+    problems.into_iter().map(named).collect()
 }
 
-fn check_model(config: &PipelineConfig, strict: bool) -> Result<(), String> {
-    let Some(contract) = contract(config, strict)? else { return Ok(()) };
+/// Everything that is wrong with model, head, size and classes.
+fn model_problems(config: &PipelineConfig, strict: bool) -> Vec<String> {
     let model = &config.model;
-    let head = contract.head(model.head.as_deref())?;
+    let at = |key: &str, problem: String| config.places.prefix(key) + &problem;
+    let contract = match contract(config, strict) {
+        Ok(Some(contract)) => contract,
+        Ok(None) => return Vec::new(),
+        Err(problem) => return vec![problem],
+    };
     // Any frame will do: no input has been opened.
     let format = VideoFormat {
         width: 1280,
@@ -64,9 +75,17 @@ fn check_model(config: &PipelineConfig, strict: bool) -> Result<(), String> {
         rate: None,
         pixel_aspect: (1, 1),
     };
-    Fit::plan(&contract.input, format.width, format.height, model.size)?;
-    let overlay = Overlay::new(&head.classes, &format, config.overlay.clone());
-    overlay.map(|_| ()).map_err(|e| format!("{e:#}"))
+    let mut problems = Vec::new();
+    match contract.head(model.head.as_deref()) {
+        Ok(head) => {
+            let overlay = Overlay::new(&head.classes, &format, config.overlay.clone());
+            problems.extend(overlay.err().map(|e| at("overlay.only", format!("{e:#}"))));
+        }
+        Err(problem) => problems.push(at("model.head", problem)),
+    }
+    let fit = Fit::plan(&contract.input, format.width, format.height, model.size);
+    problems.extend(fit.err().map(|e| at("model.size", e)));
+    problems
 }
 
 /// The contract, as far as it can be had.
@@ -82,7 +101,7 @@ fn contract(config: &PipelineConfig, strict: bool) -> Result<Option<Contract>, S
     let Some(sidecar) = model.contract.as_deref().filter(|s| s.exists()) else {
         return Ok(None);
     };
-    let named = |e: String| format!("{}: {e}", sidecar.display());
+    let named = |e: String| format!("{}{}: {e}", config.places.prefix("model.contract"), sidecar.display());
     let text = std::fs::read_to_string(sidecar).map_err(|e| named(e.to_string()))?;
     Contract::from_toml(&text).map(Some).map_err(named)
 }

@@ -1,6 +1,7 @@
 //! `maskline models`
 
 use crate::cli::{ModelArgs, ModelsCommand};
+use crate::console::print;
 use crate::error::{Kind, WithKind};
 use crate::infer::SessionOptions;
 use crate::infer::verify::verify;
@@ -15,17 +16,16 @@ use std::fmt::Write;
 /// Kind 78 if the model cannot be used.
 pub fn run(command: &ModelsCommand) -> Result<()> {
     match command {
-        ModelsCommand::List => print!("{}", list()?),
-        ModelsCommand::Show(args) => print!("{}", show(&open(args)?)),
+        ModelsCommand::List => print(list()?.trim_end()),
+        ModelsCommand::Show(args) => print(show(&open(args)?).trim_end()),
         ModelsCommand::Verify(args) => {
             let options = SessionOptions {
                 provider: args.provider,
                 ..SessionOptions::default()
             };
-            println!("{}", verify(&open(args)?, &options)?);
+            print(verify(&open(args)?, &options)?)
         }
     }
-    Ok(())
 }
 
 fn open(args: &ModelArgs) -> Result<Model> {
@@ -36,11 +36,17 @@ fn list() -> Result<String> {
     let mut text = String::new();
     for name in builtin::names() {
         let model = Model::open(&format!("builtin:{name}"), None).kind(Kind::Config)?;
-        let (mib, contract) = (model.onnx.len() as f64 / 1_048_576.0, &model.contract);
+        let (size, contract) = (megabytes(&model), &model.contract);
+        let miou = contract.training.as_ref().and_then(|t| t.miou);
+        let miou = miou.map_or(String::new(), |m| format!("mIoU {:.1} % on its validation split, ", 100.0 * m));
         let default = if builtin::default() == Some(name) { " (default)" } else { "" };
         line(
             &mut text,
-            format_args!("{name}{default}: {} [{mib:.1} MiB, {}]", contract.description, contract.licence),
+            format_args!(
+                "{name}{default}: {} [{size:.1} MB, {miou}licence {}]",
+                contract.description,
+                or_unknown(&contract.licence)
+            ),
         );
     }
     if text.is_empty() {
@@ -66,10 +72,7 @@ fn show(model: &Model) -> String {
     } = &model.contract;
     let mut text = String::new();
     line(&mut text, format_args!("{name}: {description}"));
-    line(
-        &mut text,
-        format_args!("from      {} ({:.1} MiB)", model.origin, model.onnx.len() as f64 / 1_048_576.0),
-    );
+    line(&mut text, format_args!("from      {} ({:.1} MB)", model.origin, megabytes(model)));
     line(&mut text, format_args!("sha256    {}", model.sha256()));
     line(&mut text, format_args!("licence   {}", or_unknown(licence)));
     let (layout, channels) = (layout(input.layout), channels(input.channels));
@@ -108,7 +111,7 @@ fn show(model: &Model) -> String {
         line(
             &mut text,
             format_args!(
-                "trained   {}, commit {}, seed {}, {} epochs, {:.1} h",
+                "trained   {}, commit {}, seed {}; weights of epoch {}, after {:.1} h",
                 t.date, t.commit, t.seed, t.epochs, t.hours
             ),
         );
@@ -118,6 +121,10 @@ fn show(model: &Model) -> String {
     }
     line(&mut text, format_args!("goldens   {}", goldens.len()));
     text
+}
+
+fn megabytes(model: &Model) -> f64 {
+    model.onnx.len() as f64 / 1e6
 }
 
 fn line(text: &mut String, what: std::fmt::Arguments<'_>) {

@@ -1,6 +1,7 @@
 //! `maskline run`
 
 use crate::cli::RunArgs;
+use crate::console::say;
 use crate::error::{Kind, fault, kind_of};
 use crate::pipeline::{Pipeline, Plan};
 use crate::progress::Progress;
@@ -33,7 +34,7 @@ pub fn run(args: &RunArgs, talk: Talk) -> Result<Option<Kind>> {
         .started_at(usage::process_start());
     let outcome = pipeline.open().and_then(|ready| {
         if !quiet {
-            eprintln!("{}", announce(ready.plan(), talk));
+            say(announce(ready.plan(), talk));
         }
         let mut progress = Progress::new(quiet, ready.plan().frames_total);
         ready.run(move |frames| progress.done(frames))
@@ -44,19 +45,20 @@ pub fn run(args: &RunArgs, talk: Talk) -> Result<Option<Kind>> {
         (outcome, _) => outcome?,
     };
     if !quiet {
-        eprintln!("{report}");
+        say(&report);
     }
     if talk == Talk::Verbose {
-        eprintln!("{}", report.stage_table());
+        say(report.stage_table());
     }
     Ok(caught.kind())
 }
 
 fn announce(plan: &Plan, talk: Talk) -> String {
     let model = &plan.model;
+    let licence = if model.licence.is_empty() { "not stated" } else { &model.licence };
     let mut text = format!(
-        "{}\n{} ({}) at {}x{} on {}",
-        plan.input, model.name, model.head, model.input_width, model.input_height, plan.provider.taken
+        "{}\n{} ({}) at {}x{} on {}, licence: {}",
+        plan.input, model.name, model.head, model.input_width, model.input_height, plan.provider.taken, licence
     );
     if talk == Talk::Verbose {
         text += &format!("\n{}", plan.provider.placement);

@@ -3,9 +3,12 @@
 //! A pipeline file is TOML with the sections `[source]`, `[model]`, `[execution]`, `[temporal]`, `[overlay]` and `[output]`.
 //! Relative paths in it count from the folder of the file, so that it means the same from wherever it is run.
 
+mod paths;
+mod places;
 mod reader;
 pub mod values;
 
+pub use places::Places;
 pub use reader::Problem;
 
 use crate::error::{Kind, WithKind, fault};
@@ -14,6 +17,7 @@ use crate::overlay::OverlayOptions;
 use crate::sink::Speed;
 use crate::temporal::TemporalOptions;
 use anyhow::{Context, Result};
+use paths::{input, path};
 use reader::{Document, Section};
 use std::path::{Path, PathBuf};
 
@@ -32,6 +36,8 @@ pub struct PipelineConfig {
     pub overlay: OverlayOptions,
     /// What is written.
     pub output: OutputConfig,
+    /// Where all this was written, as far as it comes from a file.
+    pub places: Places,
 }
 
 /// Where frames come from.
@@ -100,10 +106,12 @@ impl PipelineConfig {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read the pipeline {}", path.display()))
             .kind(Kind::BadInput)?;
-        Self::parse(&text, path.parent().unwrap_or(Path::new(""))).map_err(|problems| {
+        let mut config = Self::parse(&text, path.parent().unwrap_or(Path::new(""))).map_err(|problems| {
             let lines: Vec<_> = problems.iter().map(|p| format!("{}:{p}", path.display())).collect();
             fault(Kind::Config, lines.join("\n"))
-        })
+        })?;
+        config.places = config.places.in_file(path);
+        Ok(config)
     }
 
     /// Reads the text of a pipeline file; relative paths in it count from `base`.
@@ -112,15 +120,16 @@ impl PipelineConfig {
     /// All problems, in the order of the lines.
     pub fn parse(text: &str, base: &Path) -> Result<Self, Vec<Problem>> {
         let mut document = Document::parse(text)?;
-        let config = Self {
+        let mut config = Self {
             source: document.section("source", |s| source(s, base)),
             model: document.section("model", |s| model(s, base)),
             session: document.section("execution", |s| session(s, base)),
             temporal: document.section("temporal", temporal),
             overlay: document.section("overlay", overlay),
             output: document.section("output", |s| output(s, base)),
+            places: Places::default(),
         };
-        document.finish()?;
+        config.places = document.finish()?;
         Ok(config)
     }
 }
@@ -184,7 +193,7 @@ fn overlay(section: &mut Section<'_>) -> OverlayOptions {
 }
 
 fn output(section: &mut Section<'_>, base: &Path) -> OutputConfig {
-    let mut file = |key| section.text(key, values::not_empty).map(|f| path(&f, base));
+    let mut file = |key| section.text(key, values::not_empty).map(|f| paths::output(&f, base));
     OutputConfig {
         video: file("video"),
         masks: file("masks"),
@@ -198,16 +207,4 @@ fn output(section: &mut Section<'_>, base: &Path) -> OutputConfig {
             _ => OnExisting::Refuse,
         },
     }
-}
-
-fn path(text: &str, base: &Path) -> PathBuf {
-    base.join(text)
-}
-
-/// An input that is no path stays as it is.
-fn input(text: &str, base: &Path) -> String {
-    if text.starts_with("test:") || text.contains("://") {
-        return text.into();
-    }
-    path(text, base).to_string_lossy().into_owned()
 }

@@ -1,5 +1,6 @@
 //! TOML with positions: reads what is known, remembers what is wrong, and reports all of it at the end.
 
+use super::Places;
 use std::fmt;
 use std::ops::Range;
 use toml::Spanned;
@@ -27,6 +28,8 @@ pub(super) struct Document<'t> {
     text: &'t str,
     table: DeTable<'t>,
     known: Vec<&'static str>,
+    /// Where each value that was asked for stands.
+    values: Vec<(String, Range<usize>)>,
     problems: Vec<(Range<usize>, String)>,
 }
 
@@ -38,6 +41,7 @@ impl<'t> Document<'t> {
             text,
             table: table.into_inner(),
             known: Vec::new(),
+            values: Vec::new(),
             problems: errors
                 .iter()
                 .map(|e| (e.span().unwrap_or(0..0), e.message().trim().replace('\n', "; ")))
@@ -58,6 +62,7 @@ impl<'t> Document<'t> {
             span: 0..0,
             table: None,
             known: Vec::new(),
+            values: &mut self.values,
             problems: &mut self.problems,
         };
         if let Some((key, value)) = self.table.get_key_value(name) {
@@ -75,28 +80,34 @@ impl<'t> Document<'t> {
         result
     }
 
-    /// Reports everything that was wrong.
-    pub fn finish(mut self) -> Result<(), Vec<Problem>> {
+    /// Reports everything that was wrong, or else where everything stands.
+    pub fn finish(mut self) -> Result<Places, Vec<Problem>> {
         for key in self.table.keys().filter(|k| !self.known.contains(&k.get_ref().as_ref())) {
             let message = format!("unknown section {:?}, wanted one of {}", key.get_ref(), self.known.join(", "));
             self.problems.push((key.span(), message));
         }
-        if self.problems.is_empty() { Ok(()) } else { Err(self.positions()) }
+        if !self.problems.is_empty() {
+            return Err(self.positions());
+        }
+        let at = self.values.iter().map(|(key, span)| (key.clone(), position(self.text, span)));
+        Ok(Places::new(at.collect()))
     }
 
     fn positions(mut self) -> Vec<Problem> {
         self.problems.sort_by_key(|(span, _)| span.start);
-        let position = |(span, message): (Range<usize>, String)| {
-            let before = &self.text[..self.text.floor_char_boundary(span.start)];
-            let column = before.rsplit('\n').next().map_or(0, |l| l.chars().count()) + 1;
-            Problem {
-                line: before.matches('\n').count() + 1,
-                column,
-                message,
-            }
+        let place = |(span, message): (Range<usize>, String)| {
+            let (line, column) = position(self.text, &span);
+            Problem { line, column, message }
         };
-        self.problems.into_iter().map(position).collect()
+        self.problems.into_iter().map(place).collect()
     }
+}
+
+/// Line and column (in characters) of the start of a span, from 1.
+fn position(text: &str, span: &Range<usize>) -> (usize, usize) {
+    let before = &text[..text.floor_char_boundary(span.start)];
+    let column = before.rsplit('\n').next().map_or(0, |l| l.chars().count()) + 1;
+    (before.matches('\n').count() + 1, column)
 }
 
 /// One section; asking for a key makes it known.
@@ -105,6 +116,7 @@ pub(super) struct Section<'d> {
     span: Range<usize>,
     table: Option<&'d DeTable<'d>>,
     known: Vec<&'static str>,
+    values: &'d mut Vec<(String, Range<usize>)>,
     problems: &'d mut Vec<(Range<usize>, String)>,
 }
 
@@ -190,7 +202,9 @@ impl<'d> Section<'d> {
 
     fn value(&mut self, key: &'static str) -> Option<&'d Spanned<DeValue<'d>>> {
         self.known.push(key);
-        self.table?.get(key)
+        let value = self.table?.get(key)?;
+        self.values.push((format!("{}.{key}", self.name), value.span()));
+        Some(value)
     }
 
     fn wrong_type(&mut self, key: &str, value: &Spanned<DeValue<'_>>, wanted: &str) {

@@ -41,7 +41,7 @@ pub(super) fn check_goldens(segmenter: &mut dyn Segmenter, contract: &Contract, 
         let share = same as f64 / sample.ids.len() as f64;
         ensure!(
             share >= golden.agreement,
-            "golden sample {} agrees in {:.2} % of its pixels, wanted {:.2} %: the provider computes wrongly or the file was changed; try --provider cpu",
+            "golden sample {} agrees in {:.2} % of its pixels, wanted {:.2} %: the provider computes wrongly or the file was changed; try the provider cpu",
             number + 1,
             100.0 * share,
             100.0 * golden.agreement

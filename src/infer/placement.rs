@@ -76,7 +76,7 @@ pub(super) fn check_placement(placement: &Placement, own: &[&str]) -> Result<()>
         .sum();
     ensure!(
         nodes > 0 && elsewhere == 0,
-        "it would leave {elsewhere} of {heavy} convolutions and matrix products to the CPU: use --provider cpu, or another export of the net"
+        "it would leave {elsewhere} of {heavy} convolutions and matrix products to the CPU: use the provider cpu, or another export of the net"
     );
     Ok(())
 }

@@ -169,12 +169,14 @@ pub(super) fn missing(runtime: &Runtime, provider: Provider) -> Vec<String> {
 pub(super) fn package(provider: Provider) -> &'static str {
     match provider {
         Provider::Cuda => {
-            "install the NVIDIA driver, `pip install onnxruntime-gpu[cuda,cudnn]`, and set ORT_DYLIB_PATH to its libonnxruntime.so and LD_LIBRARY_PATH to the lib folders of its nvidia packages"
+            "install the NVIDIA driver, then `pip install --target ~/ort-gpu 'onnxruntime-gpu[cuda,cudnn]' && export ORT_DYLIB_PATH=~/ort-gpu/onnxruntime/capi LD_LIBRARY_PATH=$(echo ~/ort-gpu/nvidia/*/lib | tr ' ' :)`"
         }
         Provider::TensorRt => {
-            "install the NVIDIA driver, `pip install onnxruntime-gpu[cuda,cudnn] tensorrt`, and set ORT_DYLIB_PATH to its libonnxruntime.so and LD_LIBRARY_PATH to the lib folders of its nvidia and tensorrt packages"
+            "install the NVIDIA driver, then `pip install --target ~/ort-gpu 'onnxruntime-gpu[cuda,cudnn]' tensorrt && export ORT_DYLIB_PATH=~/ort-gpu/onnxruntime/capi LD_LIBRARY_PATH=$(echo ~/ort-gpu/nvidia/*/lib ~/ort-gpu/tensorrt_libs | tr ' ' :)`"
         }
-        Provider::OpenVino => "`pip install onnxruntime-openvino` and set ORT_DYLIB_PATH to its libonnxruntime.so",
+        Provider::OpenVino => {
+            "`pip install --target ~/ort-openvino onnxruntime-openvino && export ORT_DYLIB_PATH=~/ort-openvino/onnxruntime/capi`"
+        }
         Provider::Auto | Provider::Cpu => super::runtime::REMEDY,
     }
 }

@@ -1,6 +1,7 @@
 //! ONNX Runtime's shared library: found, loaded once, asked what it can do.
 
 use super::Provider;
+use crate::console::say;
 use crate::error::{Kind, fault};
 use anyhow::Result;
 use maskline_models::library::{Place, find_onnxruntime};
@@ -11,7 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 /// What mends a missing library.
-pub const REMEDY: &str = "run scripts/install, or `pip install onnxruntime` and set ORT_DYLIB_PATH to the libonnxruntime.so in it";
+pub const REMEDY: &str =
+    "run scripts/install in the checkout, or `pip install --target ~/ort onnxruntime && export ORT_DYLIB_PATH=~/ort/onnxruntime/capi`";
 
 /// The loaded library.
 #[derive(Debug)]
@@ -36,8 +38,14 @@ pub fn runtime() -> Result<&'static Runtime> {
 }
 
 fn not_found(places: &[Place]) -> String {
+    let pattern = places.iter().any(|p| p.path.to_string_lossy().contains(['*', '?', '~']));
+    let hint = if pattern {
+        "the shell fills in no pattern there, so name the folder; or "
+    } else {
+        ""
+    };
     let places: Vec<_> = places.iter().map(|p| format!("{} ({})", p.path.display(), p.reason)).collect();
-    format!("found no libonnxruntime.so in {}: {REMEDY}", places.join(", "))
+    format!("found no libonnxruntime.so in {}: {hint}{REMEDY}", places.join(", "))
 }
 
 fn load(path: &Path) -> Result<Runtime, String> {
@@ -106,7 +114,7 @@ fn wanted_log_level() -> Option<LogLevel> {
 
 fn log(level: LogLevel, category: &str, _id: &str, _location: &str, message: &str) {
     if wanted_log_level().is_some_and(|wanted| level >= wanted) {
-        eprintln!("onnxruntime {level:?} {category}: {message}");
+        say(format_args!("onnxruntime {level:?} {category}: {message}"));
     }
 }
 
@@ -148,6 +156,8 @@ mod tests {
             "{text}"
         );
         assert!(!text.contains('\n'));
+        let text = not_found(&[place("ORT_DYLIB_PATH", "/a/libonnxruntime.so.1.*")]);
+        assert!(text.contains("name the folder"), "{text}");
     }
 
     #[test]

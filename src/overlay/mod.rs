@@ -100,11 +100,13 @@ fn drawn_classes(classes: &[Class], only: Option<&[String]>) -> Result<Vec<Class
     let Some(only) = only else {
         return Ok(classes.iter().filter(|c| c.is_drawn()).cloned().collect());
     };
-    if let Some(unknown) = only.iter().find(|name| !classes.iter().any(|c| c.name == **name)) {
+    let unknown = only.iter().filter(|name| !classes.iter().any(|c| c.name == **name));
+    let unknown: Vec<_> = unknown.map(|name| format!("{name:?}")).collect();
+    if !unknown.is_empty() {
         let names: Vec<_> = classes.iter().filter(|c| !c.ignore).map(|c| c.name.as_str()).collect();
         return Err(fault(
             Kind::Config,
-            format!("there is no class {unknown:?}; the model has {}", names.join(", ")),
+            format!("there is no class {}; the model has {}", unknown.join(", "), names.join(", ")),
         ));
     }
     Ok(classes.iter().filter(|c| only.contains(&c.name)).cloned().collect())

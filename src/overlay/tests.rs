@@ -233,7 +233,7 @@ fn outlines_follow_the_borders_of_drawn_classes() {
 }
 
 #[test]
-fn the_legend_names_what_is_present_and_stays_while_that_is_so() {
+fn the_legend_names_what_was_present_and_rows_only_come() {
     for pixels in [PixelFormat::I420, PixelFormat::Nv12] {
         for (width, height) in [(854, 480), (1921, 1081), (320, 241)] {
             let format = format(width, height, pixels);
@@ -260,15 +260,51 @@ fn the_legend_names_what_is_present_and_stays_while_that_is_so() {
                 overlay.draw(&mut drawn, map).unwrap();
                 drawn.pixels.plane(0).iter().filter(|y| **y > 100).count()
             };
+            assert_eq!(draw(&only(8, 0)), 0, "without classes there is no legend");
             let one = draw(&only(0, 0));
             assert!(one > 0, "sky is named");
             assert_eq!(draw(&only(0, 10)), one, "a thousandth of road is not enough to come in");
             let two = draw(&only(0, 30));
             assert!(two > one, "road is named as well");
-            assert_eq!(draw(&only(0, 10)), two, "but enough to stay");
-            assert_eq!(draw(&only(0, 0)), one);
-            assert_eq!(draw(&only(8, 0)), 0, "without classes there is no legend");
+            assert_eq!(draw(&only(0, 0)), two, "and stays when it has gone");
+            assert_eq!(draw(&only(8, 0)), two);
         }
+    }
+}
+
+#[test]
+fn the_legend_leaves_most_of_a_small_picture_free() {
+    for (width, height, count) in [(480, 360, 11), (320, 240, 11), (1280, 720, 11), (1280, 720, 150)] {
+        let classes: Vec<_> = (0..count)
+            .map(|id| Class {
+                id,
+                name: format!("class {id}"),
+                ..classes()[0].clone()
+            })
+            .collect();
+        let format = format(width, height, PixelFormat::I420);
+        let options = OverlayOptions {
+            alpha: 0.0,
+            ..OverlayOptions::default()
+        };
+        let mut drawn = frame(&format, 1);
+        let map = ClassMap {
+            width: count.into(),
+            height: 1,
+            ids: (0..count).collect(),
+        };
+        Overlay::new(&classes, &format, options).unwrap().draw(&mut drawn, &map).unwrap();
+        let before = frame(&format, 1);
+        let rows = |f: &Frame| f.pixels.plane(0).chunks(width as usize).map(<[u8]>::to_vec).collect::<Vec<_>>();
+        let changed: Vec<_> = rows(&drawn).iter().zip(rows(&before)).map(|(a, b)| *a != b).collect();
+        let last = changed.iter().rposition(|c| *c).unwrap();
+        assert!(last as u32 <= height * 45 / 100, "{width}x{height}: down to row {last}");
+        let wide = rows(&drawn)[last / 2]
+            .iter()
+            .zip(&rows(&before)[last / 2])
+            .filter(|(a, b)| a != b)
+            .count();
+        assert!(wide as u32 <= width / 4, "{width}x{height}: {wide} columns");
     }
 }
 

@@ -11,7 +11,10 @@ pub(crate) mod sessions;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod unused;
 mod wire;
+
+pub(crate) use outputs::{Depth, problems as output_problems};
 
 use crate::config::{OnExisting, PipelineConfig};
 use crate::error::{Kind, WithKind, fault, kind_of};
@@ -22,7 +25,7 @@ use crate::pending::PendingFile;
 use crate::postprocess::Postprocessor;
 use crate::preprocess::Preprocessor;
 use crate::sheet::ContactSheet;
-use crate::sink::{self, SinkOptions};
+use crate::sink::{self, SinkOptions, Speed};
 use crate::source::{self, SourceOptions, StopFlag};
 use crate::stats::{ModelUsed, Report};
 use crate::temporal::{Carrier, Lookout, TemporalOptions};
@@ -135,6 +138,18 @@ impl Pipeline {
         self
     }
 
+    /// Uses this card (`0`, `1`, ...) or OpenVINO device (`CPU`, `GPU`, `NPU`).
+    pub fn device(mut self, device: impl Into<String>) -> Self {
+        self.config.session.device = Some(device.into());
+        self
+    }
+
+    /// Runs the net in so many threads on the CPU, instead of one a core.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.config.session.threads = Some(threads);
+        self
+    }
+
     /// Begins so many nanoseconds from the start.
     pub fn start_ns(mut self, start_ns: u64) -> Self {
         self.config.source.start_ns = start_ns;
@@ -153,6 +168,12 @@ impl Pipeline {
         self
     }
 
+    /// Takes pictures at so many frames per second, as a fraction.
+    pub fn rate(mut self, numerator: u32, denominator: u32) -> Self {
+        self.config.source.image_rate = Some((numerator, denominator));
+        self
+    }
+
     /// Share of the class colour in the masked video, 0-1.
     pub fn alpha(mut self, alpha: f32) -> Self {
         self.config.overlay.alpha = alpha;
@@ -165,9 +186,33 @@ impl Pipeline {
         self
     }
 
+    /// Draws borders between classes.
+    pub fn outlines(mut self) -> Self {
+        self.config.overlay.outlines = true;
+        self
+    }
+
+    /// Leaves the legend out.
+    pub fn no_legend(mut self) -> Self {
+        self.config.overlay.legend = false;
+        self
+    }
+
     /// Writes the masked video there: .mp4, .mkv or .webm.
     pub fn video(mut self, path: impl Into<PathBuf>) -> Self {
         self.config.output.video = Some(path.into());
+        self
+    }
+
+    /// Gives H.264 so much time for a smaller file.
+    pub fn speed(mut self, speed: Speed) -> Self {
+        self.config.output.speed = speed;
+        self
+    }
+
+    /// Constant quality of the masked video, 0 (best) to 51.
+    pub fn quality(mut self, quality: u32) -> Self {
+        self.config.output.quality = Some(quality);
         self
     }
 
@@ -180,6 +225,18 @@ impl Pipeline {
     /// Writes a JSON line a frame there.
     pub fn json(mut self, path: impl Into<PathBuf>) -> Self {
         self.config.output.json = Some(path.into());
+        self
+    }
+
+    /// Writes the report there, as JSON.
+    pub fn report(mut self, path: impl Into<PathBuf>) -> Self {
+        self.config.output.report = Some(path.into());
+        self
+    }
+
+    /// Writes a PNG with six frames of the masked video there.
+    pub fn sheet(mut self, path: impl Into<PathBuf>) -> Self {
+        self.config.output.sheet = Some(path.into());
         self
     }
 
@@ -218,13 +275,16 @@ impl Pipeline {
             outputs::check(&config)?;
         }
         let model = open_model(&config)?;
-        let head = model.contract.head(config.model.head.as_deref()).kind_config()?.clone();
-        let mut source = source::open(&config.source.input, &source_options(&config, &stop))?;
+        let head = model.contract.head(config.model.head.as_deref());
+        let head = head.kind_config().at("model.head", &config)?.clone();
+        let source = source::open(&config.source.input, &source_options(&config, &stop));
+        let mut source = source.at("source.input", &config)?;
         let format = source.format.clone();
         let input = &model.contract.input;
-        let fit = Fit::plan(input, format.width, format.height, config.model.size).kind_config()?;
+        let fit = Fit::plan(input, format.width, format.height, config.model.size).kind_config();
+        let fit = fit.at("model.size", &config)?;
         let overlay = match &config.output.video {
-            Some(_) => Some(Overlay::new(&head.classes, &format, config.overlay.clone())?),
+            Some(_) => Some(Overlay::new(&head.classes, &format, config.overlay.clone()).at("overlay.only", &config)?),
             None => None,
         };
         let (segmenters, provider) = sessions::open(&model, config.model.head.as_deref(), fit, &config.session)?;
@@ -249,12 +309,14 @@ impl Pipeline {
             name: model.contract.name.clone(),
             origin: model.origin.clone(),
             sha256: model.sha256(),
+            licence: model.contract.licence.clone(),
             head: head.name.clone(),
             input_width: fit.width,
             input_height: fit.height,
         };
         let mut notes = std::mem::take(&mut source.notes);
         notes.extend(sink.notes());
+        notes.extend(unused::notes(&config, &provider.taken));
         Ok(Ready {
             plan: Plan {
                 input: source.description.clone(),
@@ -369,6 +431,20 @@ impl<T> KindConfig<T> for Result<T, String> {
     }
 }
 
+trait At<T> {
+    /// Says where in a pipeline file the value stands that this failure is about, if it comes from one.
+    fn at(self, key: &str, config: &PipelineConfig) -> Result<T>;
+}
+
+impl<T> At<T> for Result<T> {
+    fn at(self, key: &str, config: &PipelineConfig) -> Result<T> {
+        self.map_err(|error| match config.places.prefix(key).as_str() {
+            "" => error,
+            place => fault(kind_of(&error), format!("{place}{error:#}")),
+        })
+    }
+}
+
 /// What flags and files have checked already, for those who fill a configuration by themselves.
 fn check_values(config: &PipelineConfig) -> Result<()> {
     let alpha = config.overlay.alpha;
@@ -377,6 +453,9 @@ fn check_values(config: &PipelineConfig) -> Result<()> {
     }
     if config.source.frames == Some(0) {
         return Err(fault(Kind::Usage, "frames is 0, wanted at least 1"));
+    }
+    if config.session.threads == Some(0) {
+        return Err(fault(Kind::Usage, "threads is 0, wanted at least 1"));
     }
     Ok(())
 }
@@ -431,5 +510,6 @@ pub(crate) fn open_model(config: &PipelineConfig) -> Result<Model> {
             "this build has no built-in model: name an ONNX file with --model (or name, file in [model])",
         )
     })?;
-    Model::open(name, config.model.contract.as_deref()).kind(Kind::Config)
+    let model = Model::open(name, config.model.contract.as_deref()).kind(Kind::Config);
+    model.at("model.name", config).at("model.file", config)
 }

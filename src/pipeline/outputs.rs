@@ -1,8 +1,8 @@
 //! Looks at the outputs before anything is opened, so that a mistake costs no time and no file.
 
 use crate::config::{OnExisting, OutputConfig, PipelineConfig};
-use crate::error::{Kind, fault};
-use crate::pending::{folder_of, is_device, is_direct};
+use crate::error::{Fault, Kind};
+use crate::pending::{folder_of, is_device, is_direct, is_stdout};
 use crate::sink;
 use anyhow::Result;
 use std::fs;
@@ -12,96 +12,166 @@ use std::path::{Path, PathBuf};
 /// Whether these outputs can be written and hit neither the input, nor each other, nor a file that shall stay.
 ///
 /// # Errors
-/// Kind 64 for outputs that make no sense, kind 74 for places that cannot be written to.
+/// One line for every problem: kind 64 for outputs that make no sense, kind 74 for places that cannot be written to.
 pub(super) fn check(config: &PipelineConfig) -> Result<()> {
+    let problems = problems(config, Depth::Here);
+    let Some(kind) = problems.first().map(|p| p.kind) else {
+        return Ok(());
+    };
+    let lines: Vec<_> = problems.into_iter().map(|p| p.message).collect();
+    let message = lines.join("\n");
+    Err(Fault { kind, message }.into())
+}
+
+/// How far outputs are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// What is wrong on every machine.
+    Anywhere,
+    /// Also what only this machine can tell: folders, and files that are there already.
+    Here,
+}
+
+/// What is wrong with the outputs.
+pub(crate) fn problems(config: &PipelineConfig, depth: Depth) -> Vec<Fault> {
     let output = &config.output;
-    let files = files(output);
-    if files.is_empty() && output.masks.is_none() {
-        let wanted = "wanted at least one of --output, --masks, --json, --report, --sheet";
-        return Err(fault(Kind::Usage, format!("found nothing to write, {wanted}")));
-    }
+    let mut problems = Vec::new();
     if output.sheet.is_some() && output.video.is_none() {
-        return Err(fault(Kind::Usage, "--sheet shows the masked video, so it needs --output"));
+        let name = config.places.name("output.sheet");
+        let message = format!("{name} shows frames of the masked video, so it needs --output (video in [output]) as well");
+        problems.push(fault(Kind::Usage, message));
     }
-    output.video.as_deref().map_or(Ok(()), sink::check)?;
-    for (i, (flag, path)) in files.iter().enumerate() {
-        let name = path.display();
-        parent(path)?;
-        if path.is_dir() {
-            return Err(fault(Kind::Io, format!("{flag} {name} is a folder, wanted a file name")));
-        }
-        if same_file(path, Path::new(&config.source.input)) {
-            let remedy = "give the output another name";
-            return Err(fault(Kind::Usage, format!("{flag} {name} is the input itself: {remedy}")));
-        }
-        if let Some((other, _)) = files[..i].iter().find(|(_, p)| same_name(p, path) || same_file(p, path)) {
-            return Err(fault(
-                Kind::Usage,
-                format!("{other} and {flag} are the same file {name}, wanted two"),
-            ));
-        }
-        if is_direct(path) {
-            if matches!(*flag, "--json" | "--report") {
-                continue;
-            }
-            return Err(fault(
-                Kind::Usage,
-                format!("{flag} {name} is a device or a pipe, wanted a file name"),
-            ));
-        }
-        if output.existing == OnExisting::Refuse && fs::symlink_metadata(path).is_ok() {
-            let remedy = "give another name, or --overwrite to replace it";
-            return Err(fault(Kind::Usage, format!("{flag} {name} exists already: {remedy}")));
-        }
+    let files = files(output);
+    for (i, (key, path)) in files.iter().enumerate() {
+        let problem = file(config, key, path).or_else(|| {
+            let (other, _) = files[..i].iter().find(|(_, p)| same_name(p, path) || same_file(p, path))?;
+            let other = if config.places.prefix(other).is_empty() {
+                config.places.name(other)
+            } else {
+                (*other).to_owned()
+            };
+            let message = format!(
+                "{} and {other} are the same file {}, wanted two",
+                config.places.name(key),
+                path.display()
+            );
+            Some(fault(Kind::Usage, message))
+        });
+        problems.extend(problem.or_else(|| (depth == Depth::Here).then(|| file_here(config, key, path))?));
     }
-    output.masks.as_deref().map_or(Ok(()), |folder| masks(folder, config))
+    if let Some(folder) = &output.masks {
+        problems.extend(masks(config, folder, depth));
+    } else if files.is_empty() {
+        let wanted = "wanted at least one of --output, --masks, --json, --report, --sheet (video, masks, json, report, sheet in [output])";
+        problems.push(fault(Kind::Usage, format!("found nothing to write, {wanted}")));
+    }
+    problems
+}
+
+fn fault(kind: Kind, message: String) -> Fault {
+    Fault { kind, message }
 }
 
 fn files(output: &OutputConfig) -> Vec<(&'static str, &PathBuf)> {
     [
-        ("--output", &output.video),
-        ("--json", &output.json),
-        ("--report", &output.report),
-        ("--sheet", &output.sheet),
+        ("output.video", &output.video),
+        ("output.json", &output.json),
+        ("output.report", &output.report),
+        ("output.sheet", &output.sheet),
     ]
     .into_iter()
-    .filter_map(|(flag, path)| Some((flag, path.as_ref()?)))
+    .filter_map(|(key, path)| Some((key, path.as_ref()?)))
     .collect()
 }
 
-fn masks(folder: &Path, config: &PipelineConfig) -> Result<()> {
-    let name = folder.display();
+/// What a run with so many frames leaves behind, for people. Without a frame there is nothing to show.
+pub(super) fn written(output: &OutputConfig, frames: u64) -> Vec<String> {
+    let seen = |path: &Option<PathBuf>| path.clone().filter(|_| frames > 0);
+    let outputs = [
+        seen(&output.video),
+        output.masks.clone(),
+        output.json.clone(),
+        output.report.clone(),
+        seen(&output.sheet),
+    ];
+    let outputs = outputs.into_iter().flatten().filter(|path| !is_stdout(path));
+    outputs.map(|path| path.display().to_string()).collect()
+}
+
+/// What is wrong with a file on every machine.
+fn file(config: &PipelineConfig, key: &str, path: &Path) -> Option<Fault> {
+    let name = config.places.name(key);
+    if is_direct(path) && !takes_lines(key) {
+        let what = if is_stdout(path) { "standard output" } else { "a device or a pipe" };
+        let message = format!("{name} {} is {what}, wanted a file name", path.display());
+        return Some(fault(Kind::Usage, message));
+    }
+    let sense = if key == "output.video" { sink::check(path) } else { Ok(()) };
+    sense.err().map(|error| fault(Kind::Usage, format!("{name} {error:#}")))
+}
+
+/// JSON can go to a device or a pipe.
+fn takes_lines(key: &str) -> bool {
+    matches!(key, "output.json" | "output.report")
+}
+
+/// What is wrong with a file on this machine.
+fn file_here(config: &PipelineConfig, key: &str, path: &Path) -> Option<Fault> {
+    if is_direct(path) {
+        return None;
+    }
+    let name = format!("{} {}", config.places.name(key), path.display());
+    if let Some(problem) = parent(&name, path) {
+        return Some(problem);
+    }
+    if path.is_dir() {
+        return Some(fault(Kind::Io, format!("{name} is a folder, wanted a file name")));
+    }
+    if same_file(path, Path::new(&config.source.input)) {
+        let message = format!("{name} is the input itself: give the output another name");
+        return Some(fault(Kind::Usage, message));
+    }
+    if config.output.existing == OnExisting::Refuse && fs::symlink_metadata(path).is_ok() {
+        let remedy = "give another name, or --overwrite (overwrite = true in [output]) to replace it";
+        return Some(fault(Kind::Usage, format!("{name} exists already: {remedy}")));
+    }
+    None
+}
+
+fn masks(config: &PipelineConfig, folder: &Path, depth: Depth) -> Option<Fault> {
+    let name = format!("{} {}", config.places.name("output.masks"), folder.display());
+    if is_stdout(folder) {
+        return Some(fault(Kind::Usage, format!("{name} is standard output, wanted a folder")));
+    }
+    if depth == Depth::Anywhere {
+        return None;
+    }
     if !folder.exists() {
-        return parent(folder);
+        return parent(&name, folder);
     }
     if !folder.is_dir() {
-        return Err(fault(Kind::Io, format!("--masks {name} is a file, wanted a folder")));
+        return Some(fault(Kind::Io, format!("{name} is a file, wanted a folder")));
     }
     if same_file(folder, Path::new(&config.source.input)) {
-        return Err(fault(
-            Kind::Usage,
-            format!("--masks {name} is the input itself: give another folder"),
-        ));
+        return Some(fault(Kind::Usage, format!("{name} is the input itself: give another folder")));
     }
     let is_empty = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
     if config.output.existing == OnExisting::Refuse && !is_empty {
-        let remedy = "give another folder, or --overwrite to write into this one";
-        return Err(fault(Kind::Usage, format!("--masks {name} is not empty: {remedy}")));
+        let remedy = "give another folder, or --overwrite (overwrite = true in [output]) to write into this one";
+        return Some(fault(Kind::Usage, format!("{name} is not empty: {remedy}")));
     }
-    Ok(())
+    None
 }
 
-fn parent(path: &Path) -> Result<()> {
+fn parent(name: &str, path: &Path) -> Option<Fault> {
     let folder = folder_of(path);
     if folder.is_dir() {
-        return Ok(());
+        return None;
     }
     let what = if folder.exists() { "is no folder" } else { "does not exist" };
     let remedy = format!("make it first: mkdir -p {}", folder.display());
-    Err(fault(
-        Kind::Io,
-        format!("cannot write {}: the folder {} {what}; {remedy}", path.display(), folder.display()),
-    ))
+    let message = format!("{name} cannot be written: the folder {} {what}; {remedy}", folder.display());
+    Some(fault(Kind::Io, message))
 }
 
 /// Two names of one file, be it through links.
@@ -114,7 +184,7 @@ fn same_file(a: &Path, b: &Path) -> bool {
 
 /// The same name for files that may not be there yet.
 fn same_name(a: &Path, b: &Path) -> bool {
-    a.file_name() == b.file_name() && (a == b || same_file(folder_of(a), folder_of(b)))
+    is_stdout(a) && is_stdout(b) || a.file_name() == b.file_name() && (a == b || same_file(folder_of(a), folder_of(b)))
 }
 
 #[cfg(test)]
@@ -175,6 +245,26 @@ mod tests {
         check(&config).unwrap();
         config.output.masks = Some("/dev/null".into());
         assert!(refusal(&config).contains("wanted a folder"));
+    }
+
+    #[test]
+    fn standard_output_takes_one_output_of_json_and_nothing_else() {
+        let mut config = config(Path::new("test:"), None);
+        config.output.json = Some("-".into());
+        check(&config).unwrap();
+        config.output.report = Some("/dev/stdout".into());
+        assert!(refusal(&config).contains("--report and --json are the same file"));
+        config.output = OutputConfig {
+            masks: Some("-".into()),
+            video: Some("-".into()),
+            ..OutputConfig::default()
+        };
+        let lines = refusal(&config);
+        assert_eq!(lines.lines().count(), 2, "{lines}");
+        assert!(
+            lines.starts_with("--output - is standard output, wanted a file name\n--masks - is"),
+            "{lines}"
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The end report of a run, put together.
 
-use super::Plan;
 use super::wire::Done;
+use super::{Plan, outputs};
 use crate::config::PipelineConfig;
 use crate::stats::{ProviderUsed, Refusal, Report, TemporalReport, usage};
 use crate::temporal::{Every, TemporalOptions};
@@ -15,6 +15,7 @@ pub(super) fn report(plan: &Plan, config: &PipelineConfig, done: Done, started: 
         maskline: env!("CARGO_PKG_VERSION").into(),
         input: config.source.input.clone(),
         output: config.output.video.as_ref().map(|v| v.display().to_string()),
+        written: outputs::written(&config.output, done.counts.written),
         width: plan.format.width,
         height: plan.format.height,
         ended_by: done.ended_by,

@@ -31,7 +31,7 @@ impl Container {
             "webm" => Ok(Self::WebM),
             _ => {
                 let text = format!(
-                    "the output {} has no extension that names a kind of video: use .mp4, .mkv or .webm",
+                    "{} has no extension that names a kind of video: use .mp4, .mkv or .webm",
                     output.display()
                 );
                 Err(fault(Kind::Usage, text))

@@ -11,6 +11,7 @@ mod whole;
 use crate::error::{Kind, fault};
 use crate::frame::{Frame, PacketStream, VideoFormat};
 use crate::media;
+use crate::pending;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -101,6 +102,9 @@ pub fn open(input: &str, options: &SourceOptions) -> anyhow::Result<Opened> {
     if let Some(pattern) = input.strip_prefix("test:") {
         return pattern::open(input, pattern, options);
     }
+    if let Some(refusal) = unsupported(input) {
+        return Err(fault(Kind::BadInput, refusal));
+    }
     let path = Path::new(input);
     match path.metadata() {
         Ok(found) if found.is_dir() => pictures::open(input, pictures::in_folder(path)?, options),
@@ -113,5 +117,40 @@ pub fn open(input: &str, options: &SourceOptions) -> anyhow::Result<Opened> {
             }
             None => Err(fault(Kind::BadInput, format!("{input} cannot be opened: {error}"))),
         },
+    }
+}
+
+/// Why an input is of a kind that cannot be read yet, whether it is there or not. Addresses are not repeated: they may hold
+/// a password.
+pub fn unsupported(input: &str) -> Option<String> {
+    const WANTED: &str = "wanted a video file, a folder of pictures, or test:";
+    if let Some((scheme, _)) = input.split_once("://") {
+        return Some(match scheme {
+            "file" => "an input is named without file://, by its path alone".into(),
+            scheme => format!("live and network inputs such as {scheme}:// are not supported yet: {WANTED}"),
+        });
+    }
+    if input == "-" {
+        return Some(format!("standard input cannot be read: {WANTED}"));
+    }
+    let is_device = Path::new(input).metadata().is_ok_and(|m| pending::is_device(&m));
+    let is_device = is_device || ["/dev/video", "/dev/media"].iter().any(|camera| input.starts_with(camera));
+    is_device.then(|| format!("{input} is a device or a pipe, and live inputs are not supported yet: {WANTED}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn live_inputs_are_answered_with_what_there_is_and_without_their_passwords() {
+        for input in ["rtsp://me:secret@camera/1", "https://a.b/c.mp4", "/dev/video0", "/dev/null", "-"] {
+            let text = unsupported(input).unwrap();
+            assert!(text.contains("wanted a video file") && !text.contains("secret"), "{text}");
+        }
+        assert!(unsupported("file:///tmp/a.mp4").unwrap().contains("without file://"));
+        for input in ["test:", "a.mp4", "frames/%05d.png", "missing.mp4"] {
+            assert_eq!(unsupported(input), None, "{input}");
+        }
     }
 }

@@ -102,7 +102,7 @@ pub(super) fn open(input: &str, text: &str, options: &SourceOptions) -> Result<O
     let mut pattern = parse(text).map_err(|e| fault(Kind::Usage, format!("{input}: {e}")))?;
     pattern.live |= options.live;
     if pattern.live && options.start_ns > 0 {
-        let text = format!("{input}: a live source has no past, leave --start out");
+        let text = format!("{input}: a live source has no past, leave the start out");
         return Err(fault(Kind::Usage, text));
     }
     let frames = match (pattern.frames, options.frames) {

@@ -136,7 +136,10 @@ impl Stream {
             drop(first);
             let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE;
             if setup.watch.pipeline().seek_simple(flags, start).is_err() {
-                let text = format!("{} cannot be entered at {start:.3}: it has no index; leave --start out", setup.name);
+                let text = format!(
+                    "{} cannot be entered at {start:.3}: it has no index; leave the start out",
+                    setup.name
+                );
                 return Err(fault(Kind::BadInput, text));
             }
             first = first_sample(&mut setup)?;

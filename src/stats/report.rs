@@ -13,6 +13,8 @@ pub struct Report {
     pub input: String,
     /// The masked video, where one was written.
     pub output: Option<String>,
+    /// Everything that was written, the masked video first; not what went to standard output.
+    pub written: Vec<String>,
     /// Width of the frames in pixels.
     pub width: u32,
     /// Height of the frames in pixels.
@@ -125,6 +127,8 @@ pub struct ModelUsed {
     pub origin: String,
     /// SHA-256 of the ONNX file.
     pub sha256: String,
+    /// The licence of its weights, as its contract states it; may be empty.
+    pub licence: String,
     /// Which of its outputs.
     pub head: String,
     /// Width at which it ran.
@@ -220,8 +224,8 @@ impl fmt::Display for Report {
             "\n{} at {}x{} on {}; {:.1} CPU s, {:.0} MiB",
             model.name, model.input_width, model.input_height, self.provider.taken, self.cpu_s, self.peak_memory_mib
         )?;
-        if let Some(output) = &self.output {
-            write!(f, "\nwritten to {output}")?;
+        if !self.written.is_empty() {
+            write!(f, "\nwritten to {}", self.written.join(", "))?;
         }
         Ok(())
     }

@@ -1,0 +1,67 @@
+//! Options that change nothing in a run: said once, since whoever wrote them expects something of them.
+
+use crate::config::PipelineConfig;
+use crate::infer::Provider;
+use crate::overlay::OverlayOptions;
+use crate::sink::Speed;
+use std::path::Path;
+
+/// One line for every option that is set and has nothing to act on. `taken` is the provider that runs the net.
+pub(super) fn notes(config: &PipelineConfig, taken: &str) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut note = |unused: bool, key: &str, why: &str| {
+        if unused {
+            notes.push(format!("{} changes nothing: {why}", config.places.name(key)));
+        }
+    };
+    let on_cpu = taken == Provider::Cpu.as_str();
+    note(
+        config.session.device.is_some() && on_cpu,
+        "execution.device",
+        "the net runs on the CPU",
+    );
+    let on_card = [Provider::Cuda, Provider::TensorRt].iter().any(|p| taken == p.as_str());
+    let threads = config.session.threads.is_some();
+    note(threads && on_card, "execution.threads", &format!("the net runs on {taken}"));
+
+    let input = &config.source.input;
+    let timed = input.starts_with("test:") || Path::new(input).is_file();
+    let rate = config.source.image_rate.is_some();
+    note(rate && timed, "source.rate", "it is for pictures, and this input has its own times");
+
+    if config.output.video.is_none() {
+        let (drawn, usual) = (&config.overlay, OverlayOptions::default());
+        let why = "no masked video is written (--output, or video in [output])";
+        note(drawn.alpha != usual.alpha, "overlay.alpha", why);
+        note(drawn.only.is_some(), "overlay.only", why);
+        note(drawn.outlines, "overlay.outlines", why);
+        note(config.output.speed != Speed::default(), "output.speed", why);
+        note(config.output.quality.is_some(), "output.quality", why);
+    }
+    notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_nothing_to_act_on_is_said_and_what_has_is_not() {
+        let mut config = PipelineConfig::default();
+        config.source.input = "test:".into();
+        assert_eq!(notes(&config, "cpu"), [""; 0]);
+        config.session.device = Some("3".into());
+        config.session.threads = Some(2);
+        config.source.image_rate = Some((10, 1));
+        config.overlay.outlines = true;
+        config.output.quality = Some(30);
+        let said = notes(&config, "cpu");
+        let flags: Vec<_> = said.iter().map(|l| l.split(' ').next().unwrap()).collect();
+        assert_eq!(flags, ["--device", "--rate", "--outlines", "--quality"]);
+        assert!(said[0].contains("the CPU") && said[2].contains("--output"), "{said:?}");
+        config.output.video = Some("a.mp4".into());
+        config.source.input = "pictures".into();
+        let said = notes(&config, "cuda");
+        assert_eq!(said, ["--threads changes nothing: the net runs on cuda"]);
+    }
+}
