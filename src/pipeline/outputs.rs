@@ -1,9 +1,10 @@
 //! Looks at the outputs before anything is opened, so that a mistake costs no time and no file.
 
+use super::inputs;
 use crate::config::{OnExisting, OutputConfig, PipelineConfig};
 use crate::error::{Kind, fault};
 use crate::pending::{folder_of, is_device, is_direct};
-use crate::sink;
+use crate::{sheet, sink};
 use anyhow::Result;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -24,15 +25,16 @@ pub(super) fn check(config: &PipelineConfig) -> Result<()> {
         return Err(fault(Kind::Usage, "--sheet shows the masked video, so it needs --output"));
     }
     output.video.as_deref().map_or(Ok(()), sink::check)?;
+    output.sheet.as_deref().map_or(Ok(()), sheet::check)?;
     for (i, (flag, path)) in files.iter().enumerate() {
         let name = path.display();
         parent(path)?;
         if path.is_dir() {
             return Err(fault(Kind::Io, format!("{flag} {name} is a folder, wanted a file name")));
         }
-        if same_file(path, Path::new(&config.source.input)) {
+        if let Some(what) = inputs::read_as(config, path) {
             let remedy = "give the output another name";
-            return Err(fault(Kind::Usage, format!("{flag} {name} is the input itself: {remedy}")));
+            return Err(fault(Kind::Usage, format!("{flag} {name} is {what}: {remedy}")));
         }
         if let Some((other, _)) = files[..i].iter().find(|(_, p)| same_name(p, path) || same_file(p, path)) {
             return Err(fault(
@@ -54,6 +56,7 @@ pub(super) fn check(config: &PipelineConfig) -> Result<()> {
             return Err(fault(Kind::Usage, format!("{flag} {name} exists already: {remedy}")));
         }
     }
+    output.video.as_deref().map_or(Ok(()), sink::is_free)?;
     output.masks.as_deref().map_or(Ok(()), |folder| masks(folder, config))
 }
 
@@ -71,16 +74,20 @@ fn files(output: &OutputConfig) -> Vec<(&'static str, &PathBuf)> {
 
 fn masks(folder: &Path, config: &PipelineConfig) -> Result<()> {
     let name = folder.display();
+    if let Some((flag, _)) = files(&config.output).iter().find(|(_, file)| same_name(file, folder)) {
+        let line = format!("--masks and {flag} have the same name {name}, wanted a folder and a file");
+        return Err(fault(Kind::Usage, line));
+    }
     if !folder.exists() {
         return parent(folder);
     }
     if !folder.is_dir() {
         return Err(fault(Kind::Io, format!("--masks {name} is a file, wanted a folder")));
     }
-    if same_file(folder, Path::new(&config.source.input)) {
+    if inputs::lie_in(config, folder) {
         return Err(fault(
             Kind::Usage,
-            format!("--masks {name} is the input itself: give another folder"),
+            format!("--masks {name} is where the input lies: give another folder"),
         ));
     }
     let is_empty = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
@@ -105,7 +112,7 @@ fn parent(path: &Path) -> Result<()> {
 }
 
 /// Two names of one file, be it through links.
-fn same_file(a: &Path, b: &Path) -> bool {
+pub(super) fn same_file(a: &Path, b: &Path) -> bool {
     match (fs::metadata(a), fs::metadata(b)) {
         (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()) && !is_device(&a),
         _ => false,
@@ -113,7 +120,7 @@ fn same_file(a: &Path, b: &Path) -> bool {
 }
 
 /// The same name for files that may not be there yet.
-fn same_name(a: &Path, b: &Path) -> bool {
+pub(super) fn same_name(a: &Path, b: &Path) -> bool {
     a.file_name() == b.file_name() && (a == b || same_file(folder_of(a), folder_of(b)))
 }
 
@@ -146,6 +153,54 @@ mod tests {
             config.output.existing = OnExisting::Replace;
             assert!(refusal(&config).contains("is the input itself"), "{}", output.display());
         }
+    }
+
+    #[test]
+    fn nothing_that_the_run_reads_is_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |name: &str| folder.path().join(name);
+        fs::create_dir(place("pictures")).unwrap();
+        for name in ["pictures/001.png", "net.onnx", "net.toml", "p.toml"] {
+            fs::write(place(name), "x").unwrap();
+        }
+        let mut config = config(&place("pictures"), None);
+        config.model.name = Some(place("net.onnx").to_string_lossy().into_owned());
+        config.file = Some(place("p.toml"));
+        config.output.existing = OnExisting::Replace;
+        for input in ["pictures", "pictures/%03d.png"] {
+            config.source.input = place(input).to_string_lossy().into_owned();
+            for (name, part) in [
+                ("pictures/001.png", "a picture of the input"),
+                ("net.onnx", "the model:"),
+                ("net.toml", "the model's sidecar"),
+                ("p.toml", "the pipeline file"),
+            ] {
+                config.output.json = Some(place(name));
+                assert!(refusal(&config).contains(part), "{}", refusal(&config));
+            }
+            config.output.json = None;
+            config.output.masks = Some(place("pictures"));
+            assert!(refusal(&config).contains("where the input lies"), "{}", refusal(&config));
+            config.output.masks = None;
+        }
+        config.output.json = Some(place("pictures/report.json"));
+        check(&config).unwrap();
+    }
+
+    #[test]
+    fn names_that_only_the_end_of_the_run_would_refuse_are_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = config(Path::new("test:"), Some(&folder.path().join("a.mp4")));
+        config.output.masks = Some(folder.path().join("x"));
+        config.output.json = Some(folder.path().join("x"));
+        assert!(refusal(&config).contains("--masks and --json have the same name"));
+        config.output.json = None;
+        config.output.sheet = Some(folder.path().join("x.jpg"));
+        assert!(refusal(&config).contains(".png"));
+        config.output.sheet = None;
+        fs::write(folder.path().join("a.mp4.part"), "somebody's").unwrap();
+        config.output.existing = OnExisting::Replace;
+        assert!(refusal(&config).contains("a.mp4.part is there already"));
     }
 
     #[test]
