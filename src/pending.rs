@@ -1,6 +1,6 @@
 //! Files that appear under their names when they are complete.
 
-use crate::error::{Kind, WithKind};
+use crate::error::{Kind, WithKind, fault};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use std::fs::{self, File, Permissions};
@@ -8,7 +8,7 @@ use std::io::{self, BufWriter, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use tempfile::TempPath;
+use tempfile::{PathPersistError, TempPath};
 
 /// A file that appears under its name when it is complete. Devices and pipes get what is written at once.
 pub struct PendingFile {
@@ -69,17 +69,76 @@ impl PendingFile {
         named(&self.path, self.file.write_all(bytes))
     }
 
-    /// Gives the file its name; one of that name is replaced.
+    /// Writes the file to its end, down to the device, and leaves it its temporary name.
     ///
     /// # Errors
     /// Kind 74 if it cannot be written to its end.
-    pub fn finish(self) -> Result<()> {
+    pub fn complete(self) -> Result<Unnamed> {
         let Self { path, mut file, temporary } = self;
         let end = file.flush().and_then(|()| match temporary {
-            Some(temporary) => temporary.persist(&path).map_err(|e| e.error),
+            Some(_) => file.get_ref().sync_all(),
             None => Ok(()),
         });
-        named(&path, end)
+        named(&path, end)?;
+        Ok(Unnamed { temporary, path })
+    }
+}
+
+/// A complete file that has not got its name yet.
+#[derive(Debug)]
+pub struct Unnamed {
+    /// Nothing for devices and pipes.
+    temporary: Option<TempPath>,
+    path: PathBuf,
+}
+
+impl Unnamed {
+    /// A complete file that is called `part` until it gets the name `path`, and stays there if it never does.
+    ///
+    /// # Errors
+    /// Kind 74 if `part` is relative to a folder that is gone.
+    pub fn kept(part: &Path, path: &Path) -> Result<Self> {
+        let mut temporary = named(path, TempPath::try_from_path(part))?;
+        temporary.disable_cleanup(true);
+        Ok(Self {
+            temporary: Some(temporary),
+            path: path.into(),
+        })
+    }
+
+    /// The name it is going to have.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Gives it its name; a file of that name is replaced.
+    ///
+    /// # Errors
+    /// Kind 74, with the place where the complete file remains.
+    pub fn replace(self) -> Result<()> {
+        self.place(|temporary, path| temporary.persist(path))
+    }
+
+    /// Gives it its name if nothing has that name yet.
+    ///
+    /// # Errors
+    /// Kind 74, with the place where the complete file remains.
+    pub fn claim(self) -> Result<()> {
+        self.place(|temporary, path| temporary.persist_noclobber(path))
+    }
+
+    fn place(self, rename: impl FnOnce(TempPath, &Path) -> Result<(), PathPersistError>) -> Result<()> {
+        let Self { temporary, path } = self;
+        let Some(temporary) = temporary else { return Ok(()) };
+        rename(temporary, &path).map_err(|PathPersistError { error, path: temporary }| {
+            let why = match error.kind() {
+                io::ErrorKind::AlreadyExists => "somebody else made a file of that name during this run".into(),
+                _ => error.to_string(),
+            };
+            let kept = temporary.keep().unwrap_or_else(|e| e.path.to_path_buf());
+            let (name, kept) = (path.display(), kept.display());
+            fault(Kind::Io, format!("{name} cannot get its name: {why}; it is complete as {kept}"))
+        })
     }
 }
 
@@ -132,9 +191,33 @@ mod tests {
         file.line(&1).unwrap();
         file.bytes(b"x").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"old");
-        file.finish().unwrap();
+        file.complete().unwrap().replace().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"1\nx");
         drop(PendingFile::create(&path).unwrap());
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "an abandoned file leaves nothing");
+    }
+
+    #[test]
+    fn a_name_that_somebody_else_took_meanwhile_is_left_to_him_and_nothing_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        let mut file = PendingFile::create(&path).unwrap();
+        file.bytes(b"ours").unwrap();
+        fs::write(&path, "theirs").unwrap();
+        let error = file.complete().unwrap().claim().unwrap_err().to_string();
+        assert_eq!(fs::read(&path).unwrap(), b"theirs");
+        let (_, kept) = error.split_once("complete as ").unwrap();
+        assert_eq!(fs::read(kept).unwrap(), b"ours");
+    }
+
+    #[test]
+    fn a_part_that_never_gets_its_name_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let (part, path) = (folder.path().join("a.mp4.part"), folder.path().join("a.mp4"));
+        fs::write(&part, "recorded").unwrap();
+        drop(Unnamed::kept(&part, &path).unwrap());
+        assert_eq!(fs::read(&part).unwrap(), b"recorded");
+        Unnamed::kept(&part, &path).unwrap().claim().unwrap();
+        assert!(path.exists() && !part.exists());
     }
 }

@@ -1,13 +1,13 @@
 //! A contact sheet: six frames of a run in one PNG.
 
-use crate::error::{Kind, WithKind};
+use crate::error::{Kind, WithKind, fault};
 use crate::frame::{Frame, VideoFormat};
-use crate::pending::PendingFile;
+use crate::pending::{PendingFile, Unnamed};
 use crate::preprocess::Preprocessor;
 use anyhow::Result;
 use maskline_models::contract::{Channels, Input, InputType, Layout, Resize, Size};
 use maskline_models::{Fit, Rect};
-use std::path::PathBuf;
+use std::path::Path;
 
 const COLUMNS: usize = 3;
 const ROWS: usize = 2;
@@ -19,7 +19,7 @@ const PAPER: u8 = 24;
 
 /// Collects frames over a whole run, evenly, without having to know how long it will be.
 pub struct ContactSheet {
-    path: PathBuf,
+    file: PendingFile,
     shrink: Preprocessor,
     width: usize,
     height: usize,
@@ -29,11 +29,11 @@ pub struct ContactSheet {
 }
 
 impl ContactSheet {
-    /// A sheet for frames of this format, written to `path` by [`ContactSheet::finish`].
+    /// A sheet for frames of this format, to be called `path`.
     ///
     /// # Errors
-    /// If the frames have no pixels.
-    pub fn new(path: PathBuf, format: &VideoFormat) -> Result<Self> {
+    /// If the frames have no pixels, or kind 74 if no file can be made there.
+    pub fn new(path: &Path, format: &VideoFormat) -> Result<Self> {
         let (numerator, denominator) = format.pixel_aspect;
         let shape = f64::from(format.height) * f64::from(denominator) / (f64::from(format.width) * f64::from(numerator));
         let height = (f64::from(CELL_WIDTH) * shape).round().clamp(1.0, 4096.0) as u32;
@@ -62,7 +62,7 @@ impl ContactSheet {
             pad: 0,
         };
         Ok(Self {
-            path,
+            file: PendingFile::create(path)?,
             shrink: Preprocessor::new(&input, &fit, format)?,
             width: CELL_WIDTH as usize,
             height: height as usize,
@@ -94,13 +94,13 @@ impl ContactSheet {
         Ok(())
     }
 
-    /// Writes the PNG; without a frame nothing is written.
+    /// Writes the PNG; without a frame there is none.
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn finish(self) -> Result<()> {
+    pub fn complete(mut self) -> Result<Option<Unnamed>> {
         if self.pictures.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let (width, height) = (COLUMNS * (self.width + GAP) + GAP, ROWS * (self.height + GAP) + GAP);
         let mut sheet = vec![PAPER; 3 * width * height];
@@ -115,10 +115,22 @@ impl ContactSheet {
                 sheet[3 * ((top + y) * width + left)..][..row.len()].copy_from_slice(row);
             }
         }
-        let mut file = PendingFile::create(&self.path)?;
-        file.bytes(&encode(&sheet, width as u32, height as u32).kind(Kind::Internal)?)?;
-        file.finish()
+        self.file
+            .bytes(&encode(&sheet, width as u32, height as u32).kind(Kind::Internal)?)?;
+        self.file.complete().map(Some)
     }
+}
+
+/// Whether a sheet can have this name.
+///
+/// # Errors
+/// Kind 64 for an extension that promises another kind of picture.
+pub fn check(path: &Path) -> Result<()> {
+    if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("png")) {
+        return Ok(());
+    }
+    let line = format!("the sheet {} would be a PNG: give it a name that ends in .png", path.display());
+    Err(fault(Kind::Usage, line))
 }
 
 fn encode(rgb: &[u8], width: u32, height: u32) -> Result<Vec<u8>> {
@@ -155,7 +167,7 @@ mod tests {
         });
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sheet.png");
-        let mut sheet = ContactSheet::new(path.clone(), &format).unwrap();
+        let mut sheet = ContactSheet::new(&path, &format).unwrap();
         for index in 0..frames {
             let mut pixels = OwnedPixels::black(&format, 16);
             pixels.plane_mut(0).fill((index % 256) as u8);
@@ -170,7 +182,7 @@ mod tests {
             sheet.offer(&frame).unwrap();
         }
         let (held, stride) = (sheet.pictures.len(), sheet.stride);
-        sheet.finish().unwrap();
+        sheet.complete().unwrap().map_or(Ok(()), Unnamed::replace).unwrap();
         (held, stride, std::fs::read(&path).ok())
     }
 

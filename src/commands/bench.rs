@@ -34,7 +34,7 @@ pub fn run(args: &BenchArgs, talk: Talk) -> Result<()> {
         Some(Some(path)) => {
             let mut json = PendingFile::create(path)?;
             json.line(&report)?;
-            json.finish()?;
+            json.complete()?.claim()?;
         }
     }
     Ok(())

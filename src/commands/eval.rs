@@ -42,7 +42,7 @@ pub fn run(args: &EvalArgs, quiet: bool) -> Result<()> {
             labels: args.labels.as_ref().map(|l| l.display().to_string()),
             outcomes: &outcomes,
         })?;
-        file.finish()?;
+        file.complete()?.claim()?;
     }
     Ok(())
 }

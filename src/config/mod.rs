@@ -38,6 +38,8 @@ pub struct PipelineConfig {
     pub output: OutputConfig,
     /// Where all this was written, as far as it comes from a file.
     pub places: Places,
+    /// The pipeline file that all this was read from, if it was.
+    pub file: Option<PathBuf>,
 }
 
 /// Where frames come from.
@@ -101,16 +103,20 @@ impl PipelineConfig {
     /// Reads a pipeline file.
     ///
     /// # Errors
-    /// Kind 65 if it cannot be read; kind 78 with one line `FILE:LINE:COLUMN: ...` for every problem in it.
+    /// Kind 65 if it cannot be read; kind 78 if it is no text, or with one line `FILE:LINE:COLUMN: ...` for every problem in it.
     pub fn load(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path)
+        let bytes = std::fs::read(path)
             .with_context(|| format!("cannot read the pipeline {}", path.display()))
             .kind(Kind::BadInput)?;
+        let text = String::from_utf8(bytes)
+            .with_context(|| format!("the pipeline {} is no UTF-8 text", path.display()))
+            .kind(Kind::Config)?;
         let mut config = Self::parse(&text, path.parent().unwrap_or(Path::new(""))).map_err(|problems| {
             let lines: Vec<_> = problems.iter().map(|p| format!("{}:{p}", path.display())).collect();
             fault(Kind::Config, lines.join("\n"))
         })?;
         config.places = config.places.in_file(path);
+        config.file = Some(path.into());
         Ok(config)
     }
 
@@ -128,6 +134,7 @@ impl PipelineConfig {
             overlay: document.section("overlay", overlay),
             output: document.section("output", |s| output(s, base)),
             places: Places::default(),
+            file: None,
         };
         config.places = document.finish()?;
         Ok(config)

@@ -6,6 +6,9 @@ use maskline_models::{Fit, Head};
 use ort::session::Session;
 use ort::value::{Outlet, TensorElementType, ValueType};
 
+/// Values of one state at most. Far more than any net remembers, far less than what takes a machine down.
+const STATE_VALUES: i64 = 1 << 28;
+
 /// Compares what the contract says with what the session has.
 ///
 /// # Errors
@@ -73,6 +76,13 @@ pub(super) fn check_graph(session: &Session, contract: &Contract, head: &Head, f
         ensure!(
             shape.iter().all(|n| *n > 0),
             "the state {:?} is {}, wanted a fixed size: export the net for one frame size",
+            state.input,
+            show(shape)
+        );
+        let values = shape.iter().try_fold(1_i64, |product, n| product.checked_mul(*n));
+        ensure!(
+            values.is_some_and(|n| n <= STATE_VALUES),
+            "the state {:?} is {}, wanted at most {STATE_VALUES} values (1 GiB): its shape is probably not what the net means",
             state.input,
             show(shape)
         );

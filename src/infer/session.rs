@@ -5,7 +5,7 @@ use super::golden::check_goldens;
 use super::placement::{check_placement, placement};
 use super::runtime::{Runtime, one_line, runtime};
 use super::{Buffer, Provider, Scores, Segmenter, SessionOptions, Values, provider};
-use crate::error::{Kind, fault};
+use crate::error::{Kind, WithKind, fault};
 use crate::frame::Tensor;
 use anyhow::{Context, Result, bail};
 use maskline_models::contract::{Layout, OutputKind};
@@ -162,7 +162,7 @@ impl OnnxSegmenter {
         let mut outputs = self
             .session
             .run_with_options(feeds, &self.outputs)
-            .map_err(|e| anyhow::anyhow!("{}", one_line(&e.to_string())))?;
+            .map_err(|e| fault(Kind::Config, one_line(&e.to_string())))?;
         let scores = outputs.remove(&self.head.tensor).context("ONNX Runtime left the output out")?;
         let mut next = Vec::new();
         for state in &self.states {
@@ -212,6 +212,7 @@ impl OnnxSegmenter {
     }
 }
 
+/// A state before the first frame; `check_graph` has bounded its size.
 fn zeros(shape: &[i64]) -> Result<DynValue> {
     let length = shape.iter().product::<i64>() as usize;
     Ok(ort::value::Tensor::from_array((shape.to_vec(), vec![0.0_f32; length]))?.into_dyn())
@@ -227,7 +228,7 @@ impl Segmenter for OnnxSegmenter {
             ));
         }
         let value = self.run(input)?;
-        self.scores(value)
+        self.scores(value).kind(Kind::Config)
     }
 
     fn provider(&self) -> &str {

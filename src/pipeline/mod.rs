@@ -4,6 +4,8 @@
 //! a bounded queue before each, order kept because there is only one way.
 
 mod crew;
+mod finish;
+mod inputs;
 mod outputs;
 mod queue;
 mod record;
@@ -25,6 +27,7 @@ use crate::pending::PendingFile;
 use crate::postprocess::Postprocessor;
 use crate::preprocess::Preprocessor;
 use crate::sheet::ContactSheet;
+use crate::sink::masks::MaskWriter;
 use crate::sink::{self, SinkOptions, Speed};
 use crate::source::{self, SourceOptions, StopFlag};
 use crate::stats::{ModelUsed, Report};
@@ -291,15 +294,17 @@ impl Pipeline {
         let temporal = temporal(&config.temporal, &format, &model)?;
         let masks = config.output.masks.as_deref();
         let masks = masks
-            .map(|folder| sink::masks::MaskWriter::create(folder, &palette(&head.classes)))
+            .map(|folder| MaskWriter::create(folder, &palette(&head.classes)))
             .transpose()?;
         let json = config.output.json.as_deref().map(PendingFile::create).transpose()?;
         let sheet = config
             .output
             .sheet
-            .clone()
+            .as_deref()
             .map(|path| ContactSheet::new(path, &format))
             .transpose()?;
+        // Begun now, so that a place that cannot be written to is known before the work.
+        let report = config.output.report.as_deref().map(PendingFile::create).transpose()?;
         let packets = std::mem::take(&mut source.packets);
         let sink = match &config.output.video {
             Some(video) => sink::create(video, &format, packets, &sink_options(&config))?,
@@ -329,6 +334,7 @@ impl Pipeline {
             stages: wire::Stages {
                 source,
                 preprocess: Preprocessor::new(input, &fit, &format)?,
+                model: model.origin.clone(),
                 segmenters,
                 temporal,
                 postprocess: Postprocessor::new(&head, &fit),
@@ -343,6 +349,7 @@ impl Pipeline {
                 sink,
                 source_grace: SOURCE_GRACE,
             },
+            report,
             config,
             stop,
             started: self.started,
@@ -362,6 +369,7 @@ impl Pipeline {
 pub struct Ready {
     plan: Plan,
     stages: wire::Stages,
+    report: Option<PendingFile>,
     config: PipelineConfig,
     stop: StopFlag,
     started: Instant,
@@ -393,31 +401,42 @@ impl Ready {
     /// Runs it to its end. `progress` hears how many frames are done after each of them.
     ///
     /// # Errors
-    /// The earliest failure of a stage, one line with its kind ([`crate::error`]); then no output has its final name.
+    /// The earliest failure of a stage, one line with its kind ([`crate::error`]); then no file has its final name. Kind 130
+    /// if it was stopped before its first frame.
     pub fn run(self, progress: impl FnMut(u64) + Send + 'static) -> Result<Report> {
-        let Self {
-            plan,
-            stages,
-            config,
-            stop,
-            started,
-        } = self;
-        let partial = stages.sink.partial().map(Path::to_path_buf);
-        let outcome = wire::run(stages, stop, progress);
-        let done = outcome.map_err(|error| match partial.filter(|p| p.exists()) {
-            Some(partial) => {
-                let kept = partial.display();
-                fault(kind_of(&error), format!("{error:#}; what was written until then is in {kept}"))
+        let masks = self.stages.record.masks.as_ref().and_then(MaskWriter::partial);
+        let partial = [self.stages.sink.partial(), masks].into_iter().flatten();
+        let partial: Vec<_> = partial.map(Path::to_path_buf).collect();
+        let existing = self.config.output.existing;
+        let (report, outputs) = self.complete(progress).map_err(|error| {
+            let kept = partial.iter().filter(|p| holds_something(p)).map(|p| p.display().to_string());
+            match kept.collect::<Vec<_>>().join(" and in ") {
+                kept if kept.is_empty() => error,
+                kept => fault(kind_of(&error), format!("{error:#}; what was written until then is in {kept}")),
             }
-            None => error,
         })?;
-        let report = summary::report(&plan, &config, done, started);
-        if let Some(path) = &config.output.report {
-            let mut file = PendingFile::create(path)?;
-            file.line(&report)?;
-            file.finish()?;
-        }
+        outputs.name(existing)?;
         Ok(report)
+    }
+
+    /// Runs the stages and writes everything to its end, under temporary names.
+    fn complete(self, progress: impl FnMut(u64) + Send + 'static) -> Result<(Report, finish::Outputs)> {
+        let mut done = wire::run(self.stages, self.stop, progress)?;
+        let mut outputs = std::mem::take(&mut done.outputs);
+        let report = summary::report(&self.plan, &self.config, done, self.started);
+        if let Some(mut file) = self.report {
+            file.line(&report)?;
+            outputs.files.push(file.complete()?);
+        }
+        Ok((report, outputs))
+    }
+}
+
+/// Whether it is a file, or a folder with something in it.
+fn holds_something(path: &Path) -> bool {
+    match path.read_dir() {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(_) => path.exists(),
     }
 }
 

@@ -1,9 +1,10 @@
 //! Looks at the outputs before anything is opened, so that a mistake costs no time and no file.
 
+use super::inputs;
 use crate::config::{OnExisting, OutputConfig, PipelineConfig};
 use crate::error::{Fault, Kind};
 use crate::pending::{folder_of, is_device, is_direct, is_stdout};
-use crate::sink;
+use crate::{sheet, sink};
 use anyhow::Result;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -106,7 +107,11 @@ fn file(config: &PipelineConfig, key: &str, path: &Path) -> Option<Fault> {
         let message = format!("{name} {} is {what}, wanted a file name", path.display());
         return Some(fault(Kind::Usage, message));
     }
-    let sense = if key == "output.video" { sink::check(path) } else { Ok(()) };
+    let sense = match key {
+        "output.video" => sink::check(path),
+        "output.sheet" => sheet::check(path),
+        _ => Ok(()),
+    };
     sense.err().map(|error| fault(Kind::Usage, format!("{name} {error:#}")))
 }
 
@@ -127,21 +132,27 @@ fn file_here(config: &PipelineConfig, key: &str, path: &Path) -> Option<Fault> {
     if path.is_dir() {
         return Some(fault(Kind::Io, format!("{name} is a folder, wanted a file name")));
     }
-    if same_file(path, Path::new(&config.source.input)) {
-        let message = format!("{name} is the input itself: give the output another name");
+    if let Some(what) = inputs::read_as(config, path) {
+        let message = format!("{name} is {what}: give the output another name");
         return Some(fault(Kind::Usage, message));
     }
     if config.output.existing == OnExisting::Refuse && fs::symlink_metadata(path).is_ok() {
         let remedy = "give another name, or --overwrite (overwrite = true in [output]) to replace it";
         return Some(fault(Kind::Usage, format!("{name} exists already: {remedy}")));
     }
-    None
+    let free = if key == "output.video" { sink::is_free(path) } else { Ok(()) };
+    free.err().map(|error| fault(Kind::Usage, format!("{error:#}")))
 }
 
 fn masks(config: &PipelineConfig, folder: &Path, depth: Depth) -> Option<Fault> {
     let name = format!("{} {}", config.places.name("output.masks"), folder.display());
     if is_stdout(folder) {
         return Some(fault(Kind::Usage, format!("{name} is standard output, wanted a folder")));
+    }
+    if let Some((key, _)) = files(&config.output).iter().find(|(_, file)| same_name(file, folder)) {
+        let other = config.places.name(key);
+        let message = format!("{name} and {other} have the same name, wanted a folder and a file");
+        return Some(fault(Kind::Usage, message));
     }
     if depth == Depth::Anywhere {
         return None;
@@ -152,8 +163,8 @@ fn masks(config: &PipelineConfig, folder: &Path, depth: Depth) -> Option<Fault> 
     if !folder.is_dir() {
         return Some(fault(Kind::Io, format!("{name} is a file, wanted a folder")));
     }
-    if same_file(folder, Path::new(&config.source.input)) {
-        return Some(fault(Kind::Usage, format!("{name} is the input itself: give another folder")));
+    if inputs::lie_in(config, folder) {
+        return Some(fault(Kind::Usage, format!("{name} is where the input lies: give another folder")));
     }
     let is_empty = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
     if config.output.existing == OnExisting::Refuse && !is_empty {
@@ -175,7 +186,7 @@ fn parent(name: &str, path: &Path) -> Option<Fault> {
 }
 
 /// Two names of one file, be it through links.
-fn same_file(a: &Path, b: &Path) -> bool {
+pub(super) fn same_file(a: &Path, b: &Path) -> bool {
     match (fs::metadata(a), fs::metadata(b)) {
         (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()) && !is_device(&a),
         _ => false,
@@ -183,7 +194,7 @@ fn same_file(a: &Path, b: &Path) -> bool {
 }
 
 /// The same name for files that may not be there yet.
-fn same_name(a: &Path, b: &Path) -> bool {
+pub(super) fn same_name(a: &Path, b: &Path) -> bool {
     is_stdout(a) && is_stdout(b) || a.file_name() == b.file_name() && (a == b || same_file(folder_of(a), folder_of(b)))
 }
 
@@ -216,6 +227,54 @@ mod tests {
             config.output.existing = OnExisting::Replace;
             assert!(refusal(&config).contains("is the input itself"), "{}", output.display());
         }
+    }
+
+    #[test]
+    fn nothing_that_the_run_reads_is_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |name: &str| folder.path().join(name);
+        fs::create_dir(place("pictures")).unwrap();
+        for name in ["pictures/001.png", "net.onnx", "net.toml", "p.toml"] {
+            fs::write(place(name), "x").unwrap();
+        }
+        let mut config = config(&place("pictures"), None);
+        config.model.name = Some(place("net.onnx").to_string_lossy().into_owned());
+        config.file = Some(place("p.toml"));
+        config.output.existing = OnExisting::Replace;
+        for input in ["pictures", "pictures/%03d.png"] {
+            config.source.input = place(input).to_string_lossy().into_owned();
+            for (name, part) in [
+                ("pictures/001.png", "a picture of the input"),
+                ("net.onnx", "the model:"),
+                ("net.toml", "the model's sidecar"),
+                ("p.toml", "the pipeline file"),
+            ] {
+                config.output.json = Some(place(name));
+                assert!(refusal(&config).contains(part), "{}", refusal(&config));
+            }
+            config.output.json = None;
+            config.output.masks = Some(place("pictures"));
+            assert!(refusal(&config).contains("where the input lies"), "{}", refusal(&config));
+            config.output.masks = None;
+        }
+        config.output.json = Some(place("pictures/report.json"));
+        check(&config).unwrap();
+    }
+
+    #[test]
+    fn names_that_only_the_end_of_the_run_would_refuse_are_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = config(Path::new("test:"), Some(&folder.path().join("a.mp4")));
+        config.output.masks = Some(folder.path().join("x"));
+        config.output.json = Some(folder.path().join("x"));
+        assert!(refusal(&config).contains("--masks and --json have the same name"));
+        config.output.json = None;
+        config.output.sheet = Some(folder.path().join("x.jpg"));
+        assert!(refusal(&config).contains(".png"));
+        config.output.sheet = None;
+        fs::write(folder.path().join("a.mp4.part"), "somebody's").unwrap();
+        config.output.existing = OnExisting::Replace;
+        assert!(refusal(&config).contains("a.mp4.part is there already"));
     }
 
     #[test]

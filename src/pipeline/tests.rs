@@ -2,10 +2,11 @@
 
 use super::record::Recorder;
 use super::wire::{self, Stages, Temporal};
-use crate::error::{Kind, fault};
+use crate::error::{Kind, fault, kind_of};
 use crate::frame::{ClassMap, Frame, Matrix, OwnedPixels, PixelFormat, Range, Tensor, VideoFormat};
 use crate::infer::MockSegmenter;
 use crate::overlay::{Overlay, OverlayOptions};
+use crate::pending::PendingFile;
 use crate::postprocess::Postprocessor;
 use crate::preprocess::Preprocessor;
 use crate::sink::Sink;
@@ -114,6 +115,7 @@ fn set(
         },
         temporal: None,
         preprocess: Preprocessor::new(&contract.input, &fit, &format).unwrap(),
+        model: "net.onnx".into(),
         segmenters: vec![Box::new(MockSegmenter(net))],
         postprocess: Postprocessor::new(head, &fit),
         record: Recorder {
@@ -230,7 +232,7 @@ fn a_net_that_fails_between_carried_frames_ends_the_run() {
     };
     carry(&mut set, &options);
     let error = wire::run(set.stages, StopFlag::default(), |_| {}).err().expect("the net failed");
-    assert_eq!(error.to_string(), "out of memory");
+    assert!(error.to_string().contains("out of memory"), "{error}");
     assert!(!set.finished.load(Ordering::SeqCst));
 }
 
@@ -240,7 +242,7 @@ fn one_session_of_several_that_fails_ends_the_run() {
     let broken = |_: &Tensor| Err(fault(Kind::Temporary, "out of memory"));
     set.stages.segmenters.push(Box::new(MockSegmenter(broken)));
     let error = wire::run(set.stages, StopFlag::default(), |_| {}).err().unwrap();
-    assert_eq!(error.to_string(), "out of memory");
+    assert!(error.to_string().contains("out of memory"), "{error}");
     assert!(!set.finished.load(Ordering::SeqCst));
 }
 
@@ -257,7 +259,12 @@ fn a_net_that_fails_ends_the_run_with_its_own_words_and_the_output_is_abandoned(
     // The source would go on for ever.
     let set = set(u64::MAX, end, net, || {});
     let error = wire::run(set.stages, StopFlag::default(), |_| {}).err().unwrap();
-    assert_eq!(error.to_string(), "the card has no memory left");
+    let line = error.to_string();
+    assert!(
+        line.starts_with("frame 9: net.onnx failed on mock: the card has no memory left; "),
+        "{line}"
+    );
+    assert_eq!(kind_of(&error), Kind::Temporary);
     assert!(set.came.iter().count() <= 9);
     assert!(!set.finished.load(Ordering::SeqCst));
 }
@@ -283,6 +290,22 @@ fn an_input_without_a_frame_is_bad_input() {
     let set = set(0, end, dark, || {});
     let error = wire::run(set.stages, StopFlag::default(), |_| {}).err().unwrap();
     assert_eq!(crate::error::kind_of(&error), Kind::BadInput);
+}
+
+#[test]
+fn a_run_that_is_stopped_before_its_first_frame_writes_nothing() {
+    let mut set = set(0, end, dark, || {});
+    let folder = tempfile::tempdir().unwrap();
+    let old = folder.path().join("frames.jsonl");
+    std::fs::write(&old, "old").unwrap();
+    set.stages.record.json = Some(PendingFile::create(&old).unwrap());
+    let stop = StopFlag::default();
+    stop.request();
+    let error = wire::run(set.stages, stop, |_| {}).err().unwrap();
+    assert_eq!(kind_of(&error), Kind::Interrupted);
+    assert!(!set.finished.load(Ordering::SeqCst));
+    assert_eq!(std::fs::read(&old).unwrap(), b"old");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left");
 }
 
 #[test]

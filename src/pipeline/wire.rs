@@ -1,13 +1,14 @@
 //! The stages of a run, each with its thread and the queue before it.
 
 use super::crew::{Crew, Verdict};
+use super::finish::Outputs;
 use super::queue::{Bypass, Inbox, Outbox, Put, Take, Way, queues};
 use super::record::Recorder;
-use crate::error::{Kind, fault};
+use crate::error::{Kind, fault, kind_of};
 use crate::frame::{ClassMap, Frame, Tensor};
 use crate::infer::{Scores, Segmenter};
 use crate::overlay::Overlay;
-use crate::pending::PendingFile;
+use crate::pending::{PendingFile, Unnamed};
 use crate::postprocess::Postprocessor;
 use crate::preprocess::{Preprocessor, TensorPool};
 use crate::sheet::ContactSheet;
@@ -29,6 +30,8 @@ pub(super) struct Stages {
     /// Only if class maps are carried between inferred frames.
     pub temporal: Option<Temporal>,
     pub preprocess: Preprocessor,
+    /// What errors call the net.
+    pub model: String,
     /// Sessions of one net that take frames in turn.
     pub segmenters: Vec<Box<dyn Segmenter>>,
     pub postprocess: Postprocessor,
@@ -57,6 +60,7 @@ pub(super) struct Done {
     pub counts: FrameCounts,
     pub first_frame: Option<Instant>,
     pub began: Instant,
+    pub outputs: Outputs,
 }
 
 /// A frame, and whether it is inferred.
@@ -103,6 +107,7 @@ pub(super) struct Tally {
     pub json: Option<PendingFile>,
     pub masks: Option<MaskWriter>,
     sheet: Option<ContactSheet>,
+    video: Option<Unnamed>,
 }
 
 impl Tally {
@@ -121,7 +126,10 @@ fn tell(tally: &Shared, change: impl FnOnce(&mut Tally)) {
     change(&mut tally.lock().unwrap_or_else(PoisonError::into_inner));
 }
 
-/// Runs the stages to the end and gives the outputs their names.
+/// Runs the stages to the end and completes the outputs.
+///
+/// # Errors
+/// The earliest failure of a stage, or kind 130 if it was stopped before its first frame; then every output is abandoned.
 pub(super) fn run(stages: Stages, stop: StopFlag, progress: impl FnMut(u64) + Send + 'static) -> Result<Done> {
     let began = Instant::now();
     let tally = Shared::default();
@@ -178,7 +186,7 @@ pub(super) fn run(stages: Stages, stop: StopFlag, progress: impl FnMut(u64) + Se
     };
 
     for ((net, rx), tx) in stages.segmenters.into_iter().zip(prepared).zip(done) {
-        let infer = infer_step(net, pool.clone());
+        let infer = infer_step(net, stages.model.clone(), pool.clone());
         relay(&mut crew, Stage::Infer, &tally, Inbox::new(vec![rx]), Outbox::new(vec![tx]), infer)?;
     }
 
@@ -223,12 +231,20 @@ pub(super) fn run(stages: Stages, stop: StopFlag, progress: impl FnMut(u64) + Se
         let (sink, sheet) = ending.take().expect("the crew calls a body once");
         write(sink, sheet, &mut segmented, &verdict, &told, &mut progress)
     })?;
-    crew.join()?;
-
+    let joined = crew.join();
+    // Taken even after a failure: a source that was left behind would keep the outputs from being abandoned.
     let mut tally = std::mem::take(&mut *tally.lock().unwrap_or_else(PoisonError::into_inner));
-    tally.json.map_or(Ok(()), PendingFile::finish)?;
-    tally.masks.map_or(Ok(()), MaskWriter::finish)?;
-    tally.sheet.map_or(Ok(()), ContactSheet::finish)?;
+    joined?;
+    if tally.counts.written == 0 {
+        let line = "stopped before the first frame: nothing was written, and what earlier runs wrote is as it was";
+        return Err(fault(Kind::Interrupted, line));
+    }
+    let json = tally.json.map(PendingFile::complete).transpose()?;
+    let sheet = tally.sheet.map(ContactSheet::complete).transpose()?.flatten();
+    let outputs = Outputs {
+        masks: tally.masks,
+        files: [tally.video, json, sheet].into_iter().flatten().collect(),
+    };
     tally.stages.sort_by_key(Meter::stage);
     let ended_by = if tally.stopped { Ending::Stopped } else { Ending::EndOfInput };
     Ok(Done {
@@ -238,6 +254,7 @@ pub(super) fn run(stages: Stages, stop: StopFlag, progress: impl FnMut(u64) + Se
         counts: tally.counts,
         first_frame: tally.first_frame,
         began,
+        outputs,
     })
 }
 
@@ -306,7 +323,8 @@ impl Mapper {
             }
         };
         self.inferred += 1;
-        let map = Some(self.postprocess.run(&scores)?);
+        let map = self.postprocess.run(&scores).map_err(|e| at_frame(seen.frame.index, &e))?;
+        let map = Some(map);
         Ok(Mapped { seen, map, inference })
     }
 }
@@ -398,10 +416,19 @@ fn read(source: &mut dyn Source, tx: &mut Outbox<Frame>, stop: &StopFlag, meter:
     Ok(())
 }
 
-fn infer_step(mut segmenter: Box<dyn Segmenter>, pool: TensorPool) -> impl FnMut(Prepared) -> Result<Inferred> + Send {
+/// The same failure with the number of the frame at which it came.
+fn at_frame(index: u64, error: &anyhow::Error) -> anyhow::Error {
+    fault(kind_of(error), format!("frame {index}: {error:#}"))
+}
+
+fn infer_step(mut segmenter: Box<dyn Segmenter>, model: String, pool: TensorPool) -> impl FnMut(Prepared) -> Result<Inferred> + Send {
     move |Prepared { seen, tensor }| {
         let started = Instant::now();
-        let scores = segmenter.infer(&tensor)?;
+        let scores = segmenter.infer(&tensor).map_err(|e| {
+            let on = segmenter.provider();
+            let line = format!("{model} failed on {on}: {e:#}; another --provider or --size may work");
+            at_frame(seen.frame.index, &fault(kind_of(&e), line))
+        })?;
         let inference = started.elapsed();
         pool.recycle(tensor);
         Ok(Inferred { seen, scores, inference })
@@ -432,10 +459,12 @@ fn write(
     if verdict.failed() {
         return Ok(()); // dropping the sink abandons the output
     }
-    if count > 0 {
-        sink.finish()?;
-    }
+    let video = match count {
+        0 => None,
+        _ => sink.complete()?,
+    };
     tell(tally, |t| {
+        t.video = video;
         t.counts.written = count;
         t.first_frame = first_frame;
         t.sheet = sheet;

@@ -44,6 +44,25 @@ impl Container {
         self == Self::WebM
     }
 
+    /// Whether its video encoder takes pictures of this size: what libx264 (interlaced or not) and libvpx refuse.
+    ///
+    /// # Errors
+    /// 65 with the limits.
+    pub(super) fn takes_size(self, format: &VideoFormat) -> Result<()> {
+        let (codec, narrowest, lowest) = match self {
+            Self::Mp4 | Self::Matroska => ("H.264", 1, 15),
+            Self::WebM => ("VP9", 16, 16),
+        };
+        let (width, height) = (format.width, format.height);
+        if (narrowest..=LARGEST).contains(&width) && (lowest..=LARGEST).contains(&height) {
+            return Ok(());
+        }
+        let text = format!(
+            "the frames are {width}x{height}, but {codec} takes {narrowest}x{lowest} to {LARGEST}x{LARGEST}: use --masks and --json without a video"
+        );
+        Err(fault(Kind::BadInput, text))
+    }
+
     /// What becomes of sound that the container cannot hold: name, encoders to try in turn, and the parser behind them.
     pub(super) fn sound(self) -> (&'static str, &'static [&'static str], &'static str) {
         match self {
@@ -120,6 +139,9 @@ fn mend_output(muxer: &gst::Element) {
 
 /// Ticks a second: 25, 30, 50, 60 and 30000/1001 frames a second are whole numbers of them.
 const TIMESCALE: u32 = 90_000;
+
+/// Width and height that both encoders stop at.
+const LARGEST: u32 = 16_384;
 
 fn h264(interval: u32, options: &SinkOptions) -> Result<gst::Element> {
     let encoder = element("x264enc")?;

@@ -6,16 +6,30 @@ use anyhow::{Context, Result};
 use maskline_models::Fit;
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{BufReader, BufWriter, Write};
+use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use tempfile::TempPath;
 
 /// What a picture of this writer says about its origin; a folder of other pictures is never written into.
 const ORIGIN: (&str, &str) = ("Software", "maskline");
 
+/// Where new pictures wait inside a folder that holds those of an earlier run: there, giving them their places is a rename
+/// even if the folder is a mount of its own.
+const WAITING: &str = ".part";
+
 /// Writes `000000.png`, `000001.png` and so on into a folder.
+///
+/// Into an empty folder they go one by one, so that others can read along and a run that breaks off keeps what it did.
+/// Where an earlier run has left its pictures, the new ones take their places together in [`MaskWriter::finish`]; dropped
+/// without it, a writer leaves the earlier ones as they were (docs/decisions/010).
 #[derive(Debug)]
 pub struct MaskWriter {
     folder: PathBuf,
+    /// Where the pictures wait, if they do.
+    waiting: Option<PathBuf>,
+    /// The folder was made for them.
+    made: bool,
+    finished: bool,
     palette: Vec<u8>,
     written: u64,
     columns: Columns,
@@ -38,27 +52,56 @@ impl MaskWriter {
     /// 74 where the folder cannot be made or holds other files.
     pub fn create(folder: &Path, palette: &[[u8; 3]; 256]) -> Result<Self> {
         let shown = folder.display();
+        let made = !folder.exists();
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder {shown}: choose another one"))
             .kind(Kind::Io)?;
-        for entry in fs::read_dir(folder)
-            .with_context(|| format!("cannot list {shown}"))
-            .kind(Kind::Io)?
-        {
-            let entry = entry.with_context(|| format!("cannot list {shown}")).kind(Kind::Io)?;
-            if number(&entry.file_name()).is_none() || !is_ours(&entry.path()) {
-                let name = entry.file_name();
-                let text = format!("{shown} holds {} besides masks: name a new or empty folder", name.display());
-                return Err(fault(Kind::Io, text));
-            }
-        }
-        Ok(Self {
+        let mut writer = Self {
             folder: folder.to_owned(),
+            waiting: None,
+            made,
+            finished: false,
             palette: palette.concat(),
             written: 0,
             columns: Columns::default(),
             row: Vec::new(),
-        })
+        };
+        let mut holds_earlier = false;
+        for path in list(folder)? {
+            let name = path.file_name().unwrap_or_default();
+            if name == WAITING {
+                let text = format!(
+                    "{} is there already: another run writes into {shown} now, or one was broken off and left it; if none runs, remove it",
+                    path.display()
+                );
+                return Err(fault(Kind::Usage, text));
+            }
+            if !is_scrap(name) && (number(name).is_none() || !is_ours(&path)) {
+                let text = format!("{shown} holds {} besides masks: name a new or empty folder", name.display());
+                return Err(fault(Kind::Io, text));
+            }
+            holds_earlier = true;
+        }
+        if holds_earlier {
+            let waiting = folder.join(WAITING);
+            fs::create_dir(&waiting)
+                .with_context(|| format!("cannot make the folder {}: choose another one", waiting.display()))
+                .kind(Kind::Io)?;
+            writer.waiting = Some(waiting);
+        } else {
+            // An empty folder may still be one that cannot be written to.
+            drop(
+                tempfile::tempfile_in(folder)
+                    .with_context(|| format!("cannot write into {shown}"))
+                    .kind(Kind::Io)?,
+            );
+        }
+        Ok(writer)
+    }
+
+    /// The folder in which pictures remain if the run breaks off; nothing if they wait for its end.
+    pub fn partial(&self) -> Option<&Path> {
+        self.waiting.is_none().then_some(&*self.folder)
     }
 
     /// Writes the class map of one frame of `width` x `height` pixels, by nearest neighbour out of the part of the model's
@@ -67,46 +110,58 @@ impl MaskWriter {
     /// # Errors
     /// 74 where the file cannot be written.
     pub fn write(&mut self, index: u64, map: &ClassMap, fit: &Fit, width: u32, height: u32) -> Result<()> {
-        let path = self.folder.join(format!("{index:06}.png"));
-        let part = self.folder.join(format!(".{index:06}.png.part"));
-        let result = self
-            .encode(&part, map, fit, width, height)
-            .and_then(|()| Ok(fs::rename(&part, &path)?));
-        if result.is_err() {
-            // What remains of it has no value, and the reason is already known.
-            fs::remove_file(&part).ok();
-        }
+        let place = self.waiting.as_deref().unwrap_or(&self.folder);
+        let path = place.join(format!("{index:06}.png"));
+        let part = place.join(format!(".{index:06}.png.part"));
+        // Neither name is there unless a second run writes into the same folder.
+        let result = File::create_new(&part).map_err(anyhow::Error::from).and_then(|file| {
+            let part = TempPath::try_from_path(&part)?;
+            self.encode(file, map, fit, width, height)?;
+            Ok(part.persist_noclobber(&path).map_err(|e| e.error)?)
+        });
         result
-            .with_context(|| format!("cannot write {}: free some space or choose another folder", path.display()))
+            .with_context(|| match path.exists() {
+                true => format!("{} is there already: another run writes into this folder", path.display()),
+                false => format!("cannot write {}: free some space or choose another folder", path.display()),
+            })
             .kind(Kind::Io)?;
         self.written = self.written.max(index + 1);
         Ok(())
     }
 
-    /// Removes the pictures of a longer earlier run.
+    /// Puts the pictures in the places of those of an earlier run, of which none remains.
     ///
     /// # Errors
-    /// 74 where one cannot be removed.
-    pub fn finish(self) -> Result<()> {
-        let shown = self.folder.display();
-        for entry in fs::read_dir(&self.folder)
-            .with_context(|| format!("cannot list {shown}"))
-            .kind(Kind::Io)?
-        {
-            let entry = entry.with_context(|| format!("cannot list {shown}")).kind(Kind::Io)?;
-            if number(&entry.file_name()).is_some_and(|n| n >= self.written) && is_ours(&entry.path()) {
-                fs::remove_file(entry.path())
-                    .with_context(|| format!("cannot remove the outdated {}", entry.path().display()))
-                    .kind(Kind::Io)?;
-            }
+    /// 74 where one cannot be moved or removed.
+    pub fn finish(mut self) -> Result<()> {
+        self.finished = true;
+        let Some(waiting) = self.waiting.take() else { return Ok(()) };
+        let moved = list(&waiting)?.into_iter().try_for_each(|path| {
+            let name = path.file_name().unwrap_or_default();
+            fs::rename(&path, self.folder.join(name))
+        });
+        moved
+            .with_context(|| format!("cannot move all masks out of {}", waiting.display()))
+            .kind(Kind::Io)?;
+        let mut outdated = list(&self.folder)?;
+        outdated.retain(|path| {
+            let name = path.file_name().unwrap_or_default();
+            is_scrap(name) || number(name).is_some_and(|n| n >= self.written) && is_ours(path)
+        });
+        for path in outdated {
+            fs::remove_file(&path)
+                .with_context(|| format!("cannot remove the outdated {}", path.display()))
+                .kind(Kind::Io)?;
         }
-        Ok(())
+        fs::remove_dir(&waiting)
+            .with_context(|| format!("cannot remove {}", waiting.display()))
+            .kind(Kind::Io)
     }
 
-    fn encode(&mut self, path: &Path, map: &ClassMap, fit: &Fit, width: u32, height: u32) -> Result<()> {
+    fn encode(&mut self, file: File, map: &ClassMap, fit: &Fit, width: u32, height: u32) -> Result<()> {
         let mut pixels = vec![0; width as usize * height as usize];
         self.sample(&mut pixels, map, fit, width, height);
-        let mut file = BufWriter::new(File::create(path)?);
+        let mut file = BufWriter::new(file);
         let mut encoder = png::Encoder::new(&mut file, width, height);
         encoder.set_color(png::ColorType::Indexed);
         encoder.set_depth(png::BitDepth::Eight);
@@ -143,6 +198,26 @@ impl MaskWriter {
     }
 }
 
+impl Drop for MaskWriter {
+    fn drop(&mut self) {
+        if self.finished {
+            return;
+        }
+        // What cannot be removed does no harm.
+        if let Some(waiting) = &self.waiting {
+            fs::remove_dir_all(waiting).ok();
+        } else if self.made {
+            fs::remove_dir(&self.folder).ok(); // refused, as it should be, once a picture is in it
+        }
+    }
+}
+
+/// Everything in a folder.
+fn list(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).and_then(|entries| entries.map(|e| Ok(e?.path())).collect::<io::Result<_>>());
+    entries.with_context(|| format!("cannot list {}", folder.display())).kind(Kind::Io)
+}
+
 /// The sample of a map `map` long that lies under the middle of pixel `at` of a frame `frame` long, which covers
 /// `content` (begin, length) of a model input `input` long.
 fn nearest(at: u32, frame: u32, content: (u32, u32), input: u32, map: u32) -> usize {
@@ -156,6 +231,12 @@ fn nearest(at: u32, frame: u32, content: (u32, u32), input: u32, map: u32) -> us
 fn number(name: &OsStr) -> Option<u64> {
     let digits = name.to_str()?.strip_suffix(".png")?;
     (digits.len() >= 6 && digits.bytes().all(|b| b.is_ascii_digit())).then(|| digits.parse().ok())?
+}
+
+/// Whether it is a name such as `.000042.png.part`, which a run that was killed may leave.
+fn is_scrap(name: &OsStr) -> bool {
+    let inner = name.to_str().and_then(|n| n.strip_prefix('.')?.strip_suffix(".part"));
+    inner.is_some_and(|n| number(OsStr::new(n)).is_some())
 }
 
 /// Whether a picture was written by this program.
@@ -256,5 +337,73 @@ mod tests {
         let error = format!("{:#}", MaskWriter::create(folder.path(), &colours()).unwrap_err());
         assert!(error.contains("000001.png") && error.contains("new or empty folder"), "{error}");
         assert!(foreign.exists());
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<_> = list(folder)
+            .unwrap()
+            .iter()
+            .map(|p| p.file_name().unwrap().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Writes so many masks whose one pixel is `id`.
+    fn write(masks: &mut MaskWriter, frames: u64, id: u8) {
+        let map = ClassMap {
+            width: 1,
+            height: 1,
+            ids: vec![id],
+        };
+        (0..frames).for_each(|index| masks.write(index, &map, &whole(1, 1), 1, 1).unwrap());
+    }
+
+    #[test]
+    fn masks_of_an_earlier_run_stay_until_the_new_ones_are_complete() {
+        let outer = tempfile::tempdir().unwrap();
+        let folder = &outer.path().join("masks");
+        let mut masks = MaskWriter::create(folder, &colours()).unwrap();
+        write(&mut masks, 3, 1);
+        masks.finish().unwrap();
+        // What a killed run may leave is tidied up.
+        fs::write(folder.join(".000007.png.part"), "").unwrap();
+
+        let mut masks = MaskWriter::create(folder, &colours()).unwrap();
+        write(&mut masks, 2, 2);
+        let second = format!("{:#}", MaskWriter::create(folder, &colours()).unwrap_err());
+        assert!(second.contains(".part is there already"), "{second}");
+        drop(masks);
+        assert_eq!(names(folder), [".000007.png.part", "000000.png", "000001.png", "000002.png"]);
+        assert_eq!(read(&folder.join("000001.png")).1, [1]);
+
+        let mut masks = MaskWriter::create(folder, &colours()).unwrap();
+        write(&mut masks, 2, 2);
+        assert_eq!(read(&folder.join("000001.png")).1, [1]);
+        masks.finish().unwrap();
+        assert_eq!(names(folder), ["000000.png", "000001.png"]);
+        assert_eq!(read(&folder.join("000001.png")).1, [2]);
+    }
+
+    #[test]
+    fn masks_in_an_empty_folder_can_be_read_along_and_stay_if_the_run_breaks_off() {
+        let outer = tempfile::tempdir().unwrap();
+        let folder = &outer.path().join("masks");
+        drop(MaskWriter::create(folder, &colours()).unwrap());
+        assert!(!folder.exists(), "a folder without a mask goes again");
+        let mut masks = MaskWriter::create(folder, &colours()).unwrap();
+        let mut other = MaskWriter::create(folder, &colours()).unwrap();
+        write(&mut masks, 2, 1);
+        assert_eq!(names(folder), ["000000.png", "000001.png"]);
+        let map = ClassMap {
+            width: 1,
+            height: 1,
+            ids: vec![9],
+        };
+        let error = format!("{:#}", other.write(0, &map, &whole(1, 1), 1, 1).unwrap_err());
+        assert!(error.contains("another run"), "{error}");
+        drop(masks);
+        assert_eq!(names(folder), ["000000.png", "000001.png"]);
+        assert_eq!(read(&folder.join("000000.png")).1, [1]);
     }
 }

@@ -7,6 +7,7 @@ mod sound;
 mod video;
 
 use crate::frame::{Frame, PacketStream, VideoFormat};
+use crate::pending::Unnamed;
 use anyhow::Result;
 use std::path::Path;
 
@@ -91,12 +92,21 @@ pub trait Sink: Send {
     /// One line with its kind; then no file has the final name.
     fn finish(self: Box<Self>) -> Result<()>;
 
+    /// Ends the output but leaves its name to be given, so that a run can complete all outputs before the first gets its name.
+    /// `None` for an output without a name.
+    ///
+    /// # Errors
+    /// As [`Sink::finish`].
+    fn complete(self: Box<Self>) -> Result<Option<Unnamed>> {
+        self.finish().map(|()| None)
+    }
+
     /// What the user should know, one line each: an audio stream that had to be converted, for example.
     fn notes(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// The file that holds what was written so far; it remains if the sink is abandoned.
+    /// The file that is written until the output gets its name; it remains if the sink is abandoned after a frame.
     fn partial(&self) -> Option<&Path> {
         None
     }
@@ -123,6 +133,14 @@ pub fn null() -> Box<dyn Sink> {
 /// 64 for one that does not, with those that do.
 pub fn check(output: &Path) -> Result<()> {
     container::Container::of(output).map(|_| ())
+}
+
+/// Whether nobody else writes this video now, and no broken-off recording lies in the way.
+///
+/// # Errors
+/// 64 with the name of the part file that is in the way.
+pub fn is_free(output: &Path) -> Result<()> {
+    video::is_free(output)
 }
 
 /// Begins a video file; the extension of `output` chooses its form: .mp4 and .mkv (H.264) or .webm (VP9).

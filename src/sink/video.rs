@@ -1,7 +1,7 @@
 //! An encoded video file.
 //!
 //! It is written as `NAME.part` and gets its name when it is finished. Broken off at any moment, even by `kill -9`, the
-//! partial file plays.
+//! partial file plays. A part file that is there already is never touched (docs/decisions/010).
 
 use super::container::Container;
 use super::sound::{self, Trouble};
@@ -9,6 +9,7 @@ use super::{Sink, SinkOptions};
 use crate::error::{Kind, WithKind, fault};
 use crate::frame::{EndMark, Frame, PacketStream, VideoFormat};
 use crate::media::{Event, Side, Watch, buffer_of, chain, element, info_of, init, location};
+use crate::pending::Unnamed;
 use anyhow::{Context, Result};
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded};
 use gstreamer as gst;
@@ -54,7 +55,8 @@ struct Part {
 
 impl Drop for Part {
     fn drop(&mut self) {
-        if !self.kept {
+        let empty = || fs::metadata(&self.path).is_ok_and(|m| m.len() == 0);
+        if !self.kept || empty() {
             // Whatever prevents it, an empty file does no harm.
             fs::remove_file(&self.path).ok();
         }
@@ -139,7 +141,8 @@ impl VideoSink {
         }
     }
 
-    fn complete(&mut self) -> Result<()> {
+    /// Writes the file to its end, down to the device.
+    fn close(&mut self) -> Result<()> {
         if self.written == 0 {
             let text = format!("{}: not a single frame came, so there is no file", self.output.display());
             return Err(fault(Kind::BadInput, text));
@@ -156,9 +159,6 @@ impl VideoSink {
         let file = File::open(&self.part.path).with_context(|| format!("{shown} vanished while it was written"));
         file.and_then(|f| Ok(f.sync_all()?))
             .with_context(|| format!("{shown} cannot be written to the device"))
-            .kind(Kind::Io)?;
-        fs::rename(&self.part.path, &self.output)
-            .with_context(|| format!("{} cannot be renamed to {shown}", self.part.path.display()))
             .kind(Kind::Io)
     }
 }
@@ -198,10 +198,14 @@ impl Sink for VideoSink {
         Ok(())
     }
 
-    fn finish(mut self: Box<Self>) -> Result<()> {
-        self.complete()?;
+    fn finish(self: Box<Self>) -> Result<()> {
+        self.complete()?.map_or(Ok(()), Unnamed::replace)
+    }
+
+    fn complete(mut self: Box<Self>) -> Result<Option<Unnamed>> {
+        self.close()?;
         self.finished = true;
-        Ok(())
+        Unnamed::kept(&self.part.path, &self.output).map(Some)
     }
 
     fn notes(&self) -> Vec<String> {
@@ -209,7 +213,7 @@ impl Sink for VideoSink {
     }
 
     fn partial(&self) -> Option<&Path> {
-        (self.written > 0).then_some(self.part.path.as_path())
+        Some(&self.part.path)
     }
 }
 
@@ -236,6 +240,19 @@ fn part_of(output: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// As [`super::is_free`].
+pub(super) fn is_free(output: &Path) -> Result<()> {
+    let part = part_of(output);
+    if fs::symlink_metadata(&part).is_err() {
+        return Ok(());
+    }
+    let (name, part) = (output.display(), part.display());
+    let text = format!(
+        "{part} is there already: another run writes {name} now, or one was broken off and left it; if none runs, rename or remove it"
+    );
+    Err(fault(Kind::Usage, text))
+}
+
 /// Finds out now what would otherwise fail after the work is done.
 fn probe(output: &Path, part: PathBuf) -> Result<Part> {
     let shown = output.display();
@@ -249,7 +266,9 @@ fn probe(output: &Path, part: PathBuf) -> Result<Part> {
         }
         _ => {}
     }
-    File::create(&part).map(|_| Part { path: part, kept: false }).map_err(|error| {
+    is_free(output)?;
+    // Never opens what is there: it may be a recording, a pipe or a link to the input.
+    File::create_new(&part).map(|_| Part { path: part, kept: false }).map_err(|error| {
         fault(
             Kind::Io,
             format!("the output {shown} cannot be written ({error}): choose another place"),
@@ -258,6 +277,7 @@ fn probe(output: &Path, part: PathBuf) -> Result<Part> {
 }
 
 fn coded(format: &VideoFormat, container: Container, notes: &mut Vec<String>) -> Result<VideoInfo> {
+    container.takes_size(format)?;
     let even = VideoFormat {
         width: format.width.next_multiple_of(2),
         height: format.height.next_multiple_of(2),

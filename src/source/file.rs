@@ -3,7 +3,7 @@
 use super::inside::{self, Sound};
 use super::packets;
 use super::stream::{Explain, Setup, Stream, tail};
-use super::whole::missing_bytes;
+use super::whole;
 use super::{Opened, SourceOptions};
 use crate::error::{Kind, fault};
 use crate::frame::{EndMark, PacketStream};
@@ -43,13 +43,13 @@ fn lock(found: &Shared) -> std::sync::MutexGuard<'_, Found> {
 /// As [`super::open`].
 pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Opened> {
     let name = path.display().to_string();
-    let size = fs::metadata(path).map(|m| m.len()).unwrap_or(0);
-    if size == 0 {
+    if fs::metadata(path).map_or(0, |m| m.len()) == 0 {
         return Err(fault(Kind::BadInput, format!("{name} is empty: wanted a video file")));
     }
     if let Err(error) = File::open(path) {
         return Err(fault(Kind::BadInput, format!("{name} cannot be opened: {error}")));
     }
+    let size = whole::difference(path);
     let watch = Watch::new(Side::Reading(name.clone()));
     let found = Shared::default();
     let tail = tail(&watch, false)?;
@@ -63,7 +63,7 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Opened> {
         frames: options.frames,
         stop: options.stop.clone(),
         end: end.clone(),
-        explain: cut_off(path),
+        explain: cut_off(path, size.missing),
         hopeless: &|| no_video(&found, &name),
         name: &name,
     })?;
@@ -74,6 +74,9 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Opened> {
         .iter()
         .map(|s| format!("{name}: the stream {s} is left out"))
         .collect();
+    if size.behind > 0 {
+        notes.push(format!("{name}: {} bytes behind its end are no part of the video", size.behind));
+    }
     let mut sound = Vec::new();
     for stream in &found.sound {
         match packets::open(path, stream, options.start_ns, end.clone()) {
@@ -86,8 +89,8 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Opened> {
 }
 
 /// A file that ends too early gives what it has and then says so.
-fn cut_off(path: &Path) -> Option<Explain> {
-    let (missing, name) = (missing_bytes(path), path.display().to_string());
+fn cut_off(path: &Path, missing: u64) -> Option<Explain> {
+    let name = path.display().to_string();
     (missing > 0).then(|| {
         Box::new(move |frames: u64| {
             let found = match frames {

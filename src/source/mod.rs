@@ -12,7 +12,7 @@ use crate::error::{Kind, fault};
 use crate::frame::{Frame, PacketStream, VideoFormat};
 use crate::media;
 use crate::pending;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -90,6 +90,18 @@ pub struct Opened {
     pub description: String,
     /// What the user should know, one line each: streams that are left out.
     pub notes: Vec<String>,
+}
+
+/// The files that an input is read from, as far as they are there; none for a test pattern.
+pub fn files(input: &str) -> Vec<PathBuf> {
+    let path = Path::new(input);
+    let found = match path.metadata() {
+        _ if input.starts_with("test:") => Ok(Vec::new()),
+        Ok(found) if found.is_dir() => pictures::in_folder(path),
+        Ok(_) => Ok(vec![path.into()]),
+        Err(_) => pictures::in_sequence(path).map(Option::unwrap_or_default),
+    };
+    found.unwrap_or_default() // whoever opens it says what is wrong
 }
 
 /// Opens `input`: a file, a folder of pictures, a numbered sequence such as `dir/%06d.png`, or `test:`.

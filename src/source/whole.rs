@@ -4,16 +4,34 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-/// How many bytes an MP4, MOV, Matroska or WebM file lacks at its end by its own account; 0 for all others.
-pub(super) fn missing_bytes(path: &Path) -> u64 {
+/// How a file's size differs from what it should be by its own account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Difference {
+    /// Bytes that are missing at its end.
+    pub(super) missing: u64,
+    /// Bytes behind its end that belong to nothing.
+    pub(super) behind: u64,
+}
+
+/// The difference of an MP4, MOV, Matroska or WebM file; none for all others.
+pub(super) fn difference(path: &Path) -> Difference {
     let found = File::open(path).and_then(|mut file| {
         let size = file.metadata()?.len();
-        let stated = stated_size(&mut file, size)?;
-        Ok(stated.map_or(0, |stated| stated.saturating_sub(size)))
+        let stated = stated_size(&mut file, size)?.unwrap_or(size);
+        Ok(Difference {
+            missing: stated.saturating_sub(size),
+            behind: size.saturating_sub(stated),
+        })
     });
     // What cannot be read here will be reported by whoever reads it in earnest.
-    found.unwrap_or(0)
+    found.unwrap_or_default()
 }
+
+/// Boxes that lie at the top of MP4 and MOV files (mp4ra.org).
+const BOXES: [&[u8; 4]; 21] = [
+    b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"mfra", b"free", b"skip", b"wide", b"pnot", b"PICT", b"udta", b"uuid", b"meta", b"sidx",
+    b"ssix", b"prft", b"emsg", b"pdin", b"imda", b"bloc",
+];
 
 fn stated_size(file: &mut (impl Read + Seek), size: u64) -> io::Result<Option<u64>> {
     let mut head = [0; 8];
@@ -21,30 +39,33 @@ fn stated_size(file: &mut (impl Read + Seek), size: u64) -> io::Result<Option<u6
     if head[..4] == EBML {
         return segment_end(file);
     }
-    let begins = [b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp", b"pnot"];
-    if begins.iter().any(|kind| head[4..] == **kind) {
-        return boxes_end(file, size);
+    match head[4..] {
+        ref kind if BOXES.iter().any(|known| kind == *known) => boxes_end(file, size),
+        _ => Ok(None),
     }
-    Ok(None)
 }
 
-/// The end of the last box that begins inside the file.
+/// The end of the last box that begins inside the file. What has no known name and does not fit into the file is no box.
 fn boxes_end(file: &mut (impl Read + Seek), size: u64) -> io::Result<Option<u64>> {
     let mut at = 0_u64;
     while at + 8 <= size {
         file.seek(SeekFrom::Start(at))?;
         let short = u64::from(u32::from_be_bytes(bytes(file)?));
-        bytes::<4>(file)?;
+        let kind = bytes::<4>(file)?;
         let length = match short {
             // To the end of the file, wherever that is.
             0 => return Ok(None),
             1 => u64::from_be_bytes(bytes(file)?),
             short => short,
         };
+        let end = at.saturating_add(length);
+        if !BOXES.contains(&&kind) && (length < 8 || end > size) {
+            break;
+        }
         if length < 8 {
             return Ok(None);
         }
-        at = at.saturating_add(length);
+        at = end;
     }
     Ok(Some(at))
 }
@@ -116,6 +137,13 @@ mod tests {
         assert_eq!(stated(&file(&[0x41, 0])), Some(13 + 256));
         assert_eq!(stated(&file(&[0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff])), None);
         assert_eq!(stated(&file(&[0xff])), None);
+    }
+
+    #[test]
+    fn what_lies_behind_the_last_box_is_not_taken_for_one() {
+        let ftyp = [&[0, 0, 0, 12], b"ftyp".as_slice(), &[0; 4]].concat();
+        assert_eq!(stated(&[&ftyp, b"TAGged by some camera".as_slice()].concat()), Some(12));
+        assert_eq!(stated(&[&ftyp, b"\n".as_slice()].concat()), Some(12));
     }
 
     #[test]
