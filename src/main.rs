@@ -21,13 +21,31 @@ fn main() -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(error) => {
+            let names = std::env::args_os().map(|a| a.to_string_lossy().into_owned());
             // Several problems are several lines, and each stands alone.
-            for line in format!("{error:#}").lines() {
+            for line in printable(&format!("{error:#}"), names).lines() {
                 say(format_args!("maskline: {line}"));
             }
             code_of(&error)
         }
     }
+}
+
+/// An error's text without what would break its lines or steer a terminal: names may hold anything. Line breaks stay, except
+/// those of names on the command line.
+fn printable(text: &str, names: impl Iterator<Item = String>) -> String {
+    let shown = names.filter(|name| name.contains('\n')).fold(text.to_owned(), |text, name| {
+        let line: Vec<_> = name.split('\n').collect();
+        text.replace(&name, &line.join("\\n"))
+    });
+    let mut printable = String::new();
+    for c in shown.chars() {
+        match c.is_control() && c != '\n' {
+            true => printable.extend(c.escape_default()),
+            false => printable.push(c),
+        }
+    }
+    printable
 }
 
 fn run() -> Result<ExitCode> {
@@ -49,4 +67,16 @@ fn run() -> Result<ExitCode> {
         Command::Doctor => commands::doctor::run()?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_break_the_line_or_steer_the_terminal() {
+        let names = ["run", "a\nb.mp4"].map(String::from);
+        let text = printable("a\nb.mp4 has \u{1b}[31m\rno video\nsecond problem", names.into_iter());
+        assert_eq!(text, "a\\nb.mp4 has \\u{1b}[31m\\rno video\nsecond problem");
+    }
 }

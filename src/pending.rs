@@ -150,6 +150,18 @@ fn named<T>(path: &Path, outcome: io::Result<T>) -> Result<T> {
     outcome.with_context(|| format!("cannot write {}", name())).kind(Kind::Io)
 }
 
+/// Whether `path` can be written and nothing has its name: better known now than after the work.
+///
+/// # Errors
+/// Kind 64 if a file of that name is there, kind 74 if it cannot be written.
+pub fn check_free(path: &Path) -> Result<()> {
+    if path.is_file() {
+        let line = format!("{} exists already: give another name", path.display());
+        return Err(fault(Kind::Usage, line));
+    }
+    PendingFile::create(path).map(drop)
+}
+
 /// `-` and the names that Linux has for standard output. It is written through the descriptor that this process got:
 /// opened anew, a file behind it would be written from its start.
 pub fn is_stdout(path: &Path) -> bool {

@@ -31,6 +31,8 @@ pub struct Brightness {
     pub input_name: String,
     /// Whether the net counts frames in a recurrent state (`memory`, one number) and adds the count to all scores.
     pub counts: bool,
+    /// Shape of that state as the graph states it.
+    pub memory: Vec<i64>,
     /// Height and width of a constant in the graph, which makes every other size fail although the shapes say nothing.
     pub constant: Option<(usize, usize)>,
 }
@@ -69,6 +71,7 @@ impl Default for Brightness {
             classes: 2,
             input_name: "image".into(),
             counts: false,
+            memory: vec![1],
             constant: None,
         }
     }
@@ -214,8 +217,9 @@ impl Brightness {
             _ => (data_type::FLOAT, shape(self.classes as i64)),
         };
         let memory = |name| {
-            let one = value(name, data_type::FLOAT, vec![fixed(1)]);
-            if self.counts { vec![one] } else { Vec::new() }
+            let shape = self.memory.iter().map(|n| fixed(*n)).collect();
+            let state = value(name, data_type::FLOAT, shape);
+            if self.counts { vec![state] } else { Vec::new() }
         };
         let graph = GraphProto {
             node,

@@ -217,3 +217,69 @@ fn a_mistake_in_the_audio_never_hides_that_the_picture_is_good() {
     let ran = bench.run("in.mp4 -o out.webm").ok();
     assert_eq!(support::read_video(&bench.path("out.webm")).len(), 25, "{}", ran.stderr);
 }
+
+#[test]
+fn a_part_file_that_is_there_is_never_touched() {
+    let bench = Bench::new();
+    Clip::regular(320, 240, 5).write(&bench.path("in.mp4"));
+    fs::rename(bench.path("in.mp4"), bench.path("out.mp4.part")).unwrap();
+    let recorded = fs::read(bench.path("out.mp4.part")).unwrap();
+    refuses(&bench, "out.mp4.part -o out.mp4", 64, "out.mp4.part is there already");
+    refuses(
+        &bench,
+        "test: --frames 5 -o out.mp4 --overwrite",
+        64,
+        "out.mp4.part is there already",
+    );
+    assert_eq!(fs::read(bench.path("out.mp4.part")).unwrap(), recorded);
+}
+
+#[test]
+fn frames_that_no_encoder_takes() {
+    let bench = Bench::new();
+    for (name, width, height) in [("flat", 64, 14), ("wide", 16_386, 16)] {
+        let file = fs::File::create(bench.path(&format!("{name}-0.png"))).unwrap();
+        let mut encoder = png::Encoder::new(file, width, height);
+        encoder.set_color(png::ColorType::Grayscale);
+        let mut writer = encoder.write_header().unwrap();
+        writer.write_image_data(&vec![0; (width * height) as usize]).unwrap();
+    }
+    refuses(&bench, "flat-%d.png -o out.mp4", 65, "the frames are 64x14, but H.264 takes 1x15");
+    refuses(&bench, "flat-%d.png -o out.webm", 65, "VP9 takes 16x16 to 16384x16384");
+    refuses(&bench, "wide-%d.png -o out.mp4", 65, "the frames are 16386x16");
+    bench.run("flat-%d.png --masks masks").ok();
+}
+
+#[test]
+fn places_that_only_the_end_of_the_run_would_find_out_about() {
+    let bench = Bench::new();
+    refuses(&bench, "test: --frames 5 -o out.mp4 --report /proc/r.json", 74, "/proc/r.json");
+    refuses(&bench, "test: --frames 5 -o out.mp4 --sheet sheet.jpg", 64, ".png");
+    refuses(&bench, "test: --frames 5 --masks same --json same", 64, "the same name");
+}
+
+#[test]
+fn a_run_that_fails_late_names_what_it_kept_and_replaces_nothing() {
+    let bench = Bench::new();
+    let line = "run --model ./brightness.onnx --provider cpu 'test:ball?width=64&height=48' --frames 1000 --overwrite";
+    bench.shell(&format!("\"$0\" {line} --masks masks --quiet")).ok();
+    bench.write("out.json", "old");
+    let before = fs::read(bench.path("masks/000500.png")).unwrap();
+    let snow = line.replace("ball", "snow");
+    let ran = bench.shell(&format!(
+        "trap '' XFSZ; ulimit -f 30; exec \"$0\" {snow} -o out.mp4 --quality 51 --masks masks --json out.json --report r.json"
+    ));
+    ran.refused(74, "what was written until then is in out.mp4.part");
+    assert_eq!(fs::read(bench.path("out.json")).unwrap(), b"old");
+    assert_eq!(fs::read(bench.path("masks/000500.png")).unwrap(), before);
+    assert_eq!(fs::read_dir(bench.path("masks")).unwrap().count(), 1000);
+    assert_eq!(bench.names(), ["brightness.onnx", "masks", "out.json", "out.mp4.part"]);
+}
+
+#[test]
+fn a_name_with_a_line_break_stays_one_line() {
+    let bench = Bench::new();
+    bench
+        .maskline(["run", "no\nvideo.mp4", "-o", "out.mp4"])
+        .refused(65, "no\\nvideo.mp4 does not exist");
+}

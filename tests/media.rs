@@ -674,3 +674,49 @@ fn a_live_source_gives_its_newest_frame_and_counts_the_others() {
 fn drain_count(mut opened: Opened) -> usize {
     std::iter::from_fn(|| opened.frames.next().unwrap()).count()
 }
+
+#[test]
+fn what_lies_behind_the_end_of_a_file_is_told_and_harms_nothing() {
+    let folder = folder();
+    let path = folder.path().join("in.mp4");
+    Footage::regular(320, 240, 30, 25, 1).write(&path);
+    let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
+    file.write_all(b"TAGged by some camera").unwrap();
+    let mut opened = open(&path, &SourceOptions::default());
+    assert!(
+        opened.notes.iter().any(|n| n.contains("21 bytes behind its end")),
+        "{:?}",
+        opened.notes
+    );
+    assert_eq!(drain(&mut opened).len(), 30);
+}
+
+#[test]
+fn sound_that_is_left_out_is_told() {
+    let folder = folder();
+    let path = folder.path().join("in.mp4");
+    Footage::regular(320, 240, 250, 25, 1).with_sound(1.0).write(&path);
+    let opened = open(&path, &SourceOptions::default());
+    let told = opened.notes.iter().any(|n| n.contains("streams of sound cannot be read"));
+    assert!(told || opened.packets.len() == 1, "{:?}", opened.notes);
+}
+
+#[test]
+fn a_start_in_an_mpeg_stream_counts_from_its_first_frame() {
+    let folder = folder();
+    let (original, path) = from_to(&folder, "in.mp4", "in.ts");
+    Footage::regular(320, 240, 100, 25, 1).with_sound(4.0).write(&original);
+    let line = format!(
+        "filesrc location={} ! qtdemux name=d d.video_0 ! h264parse ! mpegtsmux name=m ! filesink location={} d.audio_0 ! queue ! aacparse ! m.",
+        original.display(),
+        path.display()
+    );
+    let made = Command::new("gst-launch-1.0").arg("-q").args(line.split(' ')).status();
+    assert!(made.unwrap().success());
+    let options = SourceOptions {
+        start_ns: 1_480_000_000,
+        ..SourceOptions::default()
+    };
+    let frames = read(&path, &options);
+    assert_eq!(numbers(&frames), (37..100).collect::<Vec<_>>());
+}

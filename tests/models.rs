@@ -296,6 +296,18 @@ fn a_size_that_the_graph_fails_at_is_refused_before_the_first_frame() {
 }
 
 #[test]
+fn a_state_that_no_machine_can_hold_is_refused() {
+    for memory in [vec![1 << 40], vec![1 << 31, 1 << 31], vec![1 << 32, 1 << 32]] {
+        let net = Brightness {
+            counts: true,
+            memory,
+            ..Brightness::default()
+        };
+        assert_refused(open(&model(net.onnx()), 64, 48), &["\"memory\"", "at most 268435456 values"]);
+    }
+}
+
+#[test]
 fn an_input_that_the_contract_does_not_name_is_refused() {
     let net = Brightness {
         counts: true,

@@ -359,3 +359,35 @@ fn a_killed_run_leaves_nothing_under_the_final_name() {
     child.wait().unwrap();
     assert!(!bench.path("out.mp4").exists() && !bench.path("report.json").exists());
 }
+
+#[test]
+fn a_file_that_somebody_makes_during_the_run_stays() {
+    let bench = Bench::new();
+    let (mut child, mut said) = endless(&bench);
+    bench.write("out.mp4", "somebody's");
+    signal("INT", &child);
+    let mut rest = String::new();
+    said.read_to_string(&mut rest).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(74), "{rest}");
+    assert!(rest.contains("out.mp4 cannot get its name"), "{rest}");
+    assert_eq!(fs::read(bench.path("out.mp4")).unwrap(), b"somebody's");
+    assert!(!read_video(&bench.path("out.mp4.part")).is_empty());
+    assert!(bench.path("report.json").exists());
+}
+
+#[test]
+fn an_input_that_ends_before_its_time_is_called_damaged() {
+    let bench = Bench::new();
+    Clip::regular(320, 240, 100).write(&bench.path("in.mp4"));
+    let mut bytes = fs::read(bench.path("in.mp4")).unwrap();
+    // The table of contents promises four seconds, and the sizes of all frames but some are gone.
+    let sizes = bytes.windows(4).rposition(|w| w == b"stsz").unwrap() + 16;
+    bytes[sizes + 4 * 40..sizes + 4 * 100].fill(0);
+    bench.write("bad.mp4", bytes);
+    bench.run("bad.mp4 --report bad.json").ok();
+    bench.run("in.mp4 --report good.json").ok();
+    assert_eq!(report(&bench.path("good.json")).ended_by, Ending::EndOfInput);
+    let bad = report(&bench.path("bad.json"));
+    assert_eq!((bad.ended_by, bad.frames.expected), (Ending::Damaged, Some(100)), "{bad:?}");
+    assert!(bad.frames.written < 60);
+}

@@ -3,12 +3,12 @@
 use crate::bench;
 use crate::cli::BenchArgs;
 use crate::commands::run::Talk;
+use crate::console::{print, say};
 use crate::error::{Kind, fault, kind_of};
-use crate::pending::PendingFile;
+use crate::pending::{PendingFile, check_free};
 use crate::signals;
 use crate::source::StopFlag;
 use anyhow::Result;
-use std::path::Path;
 
 /// Measures and prints what it found.
 ///
@@ -21,7 +21,7 @@ pub fn run(args: &BenchArgs, talk: Talk) -> Result<()> {
     let caught = signals::watch(stop.clone(), true)?;
     let outcome = bench::run(args.config(), &stop, |doing| {
         if talk != Talk::Quiet {
-            eprintln!("{doing}");
+            say(doing);
         }
     });
     let report = match (outcome, caught.kind()) {
@@ -29,8 +29,8 @@ pub fn run(args: &BenchArgs, talk: Talk) -> Result<()> {
         (outcome, _) => outcome?,
     };
     match &args.json {
-        None => println!("{report}"),
-        Some(None) => println!("{}", serde_json::to_string(&report)?),
+        None => print(report)?,
+        Some(None) => print(serde_json::to_string(&report)?)?,
         Some(Some(path)) => {
             let mut json = PendingFile::create(path)?;
             json.line(&report)?;
@@ -38,13 +38,4 @@ pub fn run(args: &BenchArgs, talk: Talk) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Better now than after a minute.
-fn check_free(path: &Path) -> Result<()> {
-    if path.is_file() {
-        let text = format!("--json {} exists already: give another name", path.display());
-        return Err(fault(Kind::Usage, text));
-    }
-    PendingFile::create(path).map(drop)
 }

@@ -1,8 +1,9 @@
 //! `maskline eval`
 
 use crate::cli::EvalArgs;
+use crate::console::print;
 use crate::evaluate::{Evaluation, Outcome};
-use crate::pending::PendingFile;
+use crate::pending::{PendingFile, check_free};
 use crate::signals;
 use crate::source::StopFlag;
 use anyhow::Result;
@@ -22,6 +23,7 @@ struct Json<'a> {
 /// # Errors
 /// Those of [`Evaluation::run`].
 pub fn run(args: &EvalArgs, quiet: bool) -> Result<()> {
+    args.json.as_deref().map_or(Ok(()), check_free)?;
     let stop = StopFlag::default();
     signals::watch(stop.clone(), quiet)?;
     let evaluation = Evaluation {
@@ -29,10 +31,10 @@ pub fn run(args: &EvalArgs, quiet: bool) -> Result<()> {
         labels: args.labels.clone(),
         stop,
     };
-    println!("{}", heading(args.labels.is_some()));
-    let outcomes = evaluation.run(&args.ways(), |outcome| println!("{}", line(outcome)))?;
+    print(heading(args.labels.is_some()))?;
+    let outcomes = evaluation.run(&args.ways(), |outcome| print(line(outcome)))?;
     if let (false, Some(truth)) = (quiet, outcomes.last().and_then(|o| o.truth.as_ref())) {
-        println!("\nthe last of them, class by class\n{}", table(truth));
+        print(format_args!("\nthe last of them, class by class\n{}", table(truth)))?;
     }
     if let Some(path) = &args.json {
         let mut file = PendingFile::create(path)?;

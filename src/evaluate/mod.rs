@@ -63,7 +63,7 @@ impl Evaluation {
     ///
     /// # Errors
     /// Those of a run; kind 65 if labels cannot be read or are not one a frame.
-    pub fn run(&self, ways: &[TemporalOptions], mut told: impl FnMut(&Outcome)) -> Result<Vec<Outcome>> {
+    pub fn run(&self, ways: &[TemporalOptions], mut told: impl FnMut(&Outcome) -> Result<()>) -> Result<Vec<Outcome>> {
         let labels = self.labels.as_deref().map(labels::in_folder).transpose()?;
         let mut spool = Spool::default();
         let every_frame = TemporalOptions {
@@ -74,7 +74,7 @@ impl Evaluation {
         let ways = ways.iter().filter(|way| way.is_wanted());
         for way in std::iter::once(&every_frame).chain(ways) {
             let outcome = self.one(way, labels.as_deref(), &mut spool)?;
-            told(&outcome);
+            told(&outcome)?;
             outcomes.push(outcome);
         }
         Ok(outcomes)

@@ -3,7 +3,7 @@
 use super::wire::Done;
 use super::{Plan, outputs};
 use crate::config::PipelineConfig;
-use crate::stats::{ProviderUsed, Refusal, Report, TemporalReport, usage};
+use crate::stats::{FrameCounts, ProviderUsed, Refusal, Report, TemporalReport, usage};
 use crate::temporal::{Every, TemporalOptions};
 use std::time::Instant;
 
@@ -19,7 +19,10 @@ pub(super) fn report(plan: &Plan, config: &PipelineConfig, done: Done, started: 
         width: plan.format.width,
         height: plan.format.height,
         ended_by: done.ended_by,
-        frames: done.counts,
+        frames: FrameCounts {
+            expected: plan.frames_total,
+            ..done.counts
+        },
         wall_s: ms(started.elapsed().as_secs_f64()),
         stream_s: ms(stream_s),
         cpu_s: ms(usage::cpu_seconds()),

@@ -103,6 +103,8 @@ pub(super) struct Tally {
     counts: FrameCounts,
     temporal: Option<TemporalReport>,
     stopped: bool,
+    /// The input ended before the time that it promised.
+    damaged: bool,
     first_frame: Option<Instant>,
     pub json: Option<PendingFile>,
     pub masks: Option<MaskWriter>,
@@ -246,7 +248,11 @@ pub(super) fn run(stages: Stages, stop: StopFlag, progress: impl FnMut(u64) + Se
         files: [tally.video, json, sheet].into_iter().flatten().collect(),
     };
     tally.stages.sort_by_key(Meter::stage);
-    let ended_by = if tally.stopped { Ending::Stopped } else { Ending::EndOfInput };
+    let ended_by = match (tally.stopped, tally.damaged) {
+        (true, _) => Ending::Stopped,
+        (false, true) => Ending::Damaged,
+        (false, false) => Ending::EndOfInput,
+    };
     Ok(Done {
         stages: tally.stages.iter().map(Meter::report).collect(),
         temporal: tally.temporal,
@@ -408,6 +414,7 @@ fn read(source: &mut dyn Source, tx: &mut Outbox<Frame>, stop: &StopFlag, meter:
         t.counts.read = count;
         t.counts.dropped = source.dropped();
         t.stopped = stop.requested();
+        t.damaged = source.lost_ns() > 0;
         t.add(meter);
     });
     if count == 0 && !stop.requested() {

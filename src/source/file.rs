@@ -3,6 +3,7 @@
 use super::inside::{self, Sound};
 use super::packets;
 use super::stream::{Explain, Setup, Stream, tail};
+use super::tracks::{Track, tracks};
 use super::whole;
 use super::{Opened, SourceOptions};
 use crate::error::{Kind, fault};
@@ -18,6 +19,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// What the demuxer found, collected from its threads.
 #[derive(Debug, Default)]
 struct Found {
+    /// Name of the demuxer's factory.
+    demuxer: String,
     /// Codecs of all streams.
     streams: Vec<String>,
     /// The streams of sound.
@@ -55,11 +58,13 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Opened> {
     let tail = tail(&watch, false)?;
     build(&watch, path, options.threads, &found, &tail.first)?;
     let end = EndMark::default();
-    let stream = Stream::start(Setup {
+    let mut stream = Stream::start(Setup {
         watch,
         sink: tail.sink,
         live: false,
         start_ns: options.start_ns,
+        // These two begin their clock before the first frame, by as much as their muxer liked.
+        from_first: &|| matches!(lock(&found).demuxer.as_str(), "tsdemux" | "flvdemux"),
         frames: options.frames,
         stop: options.stop.clone(),
         end: end.clone(),
@@ -77,9 +82,25 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Opened> {
     if size.behind > 0 {
         notes.push(format!("{name}: {} bytes behind its end are no part of the video", size.behind));
     }
+    let listed = tracks(path);
+    let skipped = listed
+        .iter()
+        .filter(|t| &t.kind == b"soun")
+        .count()
+        .saturating_sub(found.sound.len());
+    if found.demuxer == "qtdemux" && skipped > 0 {
+        let text =
+            format!("{name}: {skipped} of its streams of sound cannot be read, as GStreamer skips what is much shorter than the video");
+        notes.push(text);
+    }
+    stream.promise(promised_ns(&stream, &found, &listed).map(|ns| ns.saturating_sub(options.start_ns)));
+    let start_ns = match options.start_ns {
+        0 => 0,
+        start_ns => start_ns + stream.begin_ns(),
+    };
     let mut sound = Vec::new();
     for stream in &found.sound {
-        match packets::open(path, stream, options.start_ns, end.clone()) {
+        match packets::open(path, stream, start_ns, end.clone()) {
             Ok(Some(stream)) => sound.push(stream),
             Ok(None) => {}
             Err(error) => notes.push(format!("{name}: a stream of sound is left out: {error:#}")),
@@ -101,6 +122,20 @@ fn cut_off(path: &Path, missing: u64) -> Option<Explain> {
             Some(fault(Kind::BadInput, text))
         }) as Explain
     })
+}
+
+/// How long the pictures of the whole file last, where it is sure that they shall: a duration may as well be that of the
+/// sound, or guessed from a bit rate.
+fn promised_ns(stream: &Stream, found: &Found, listed: &[Track]) -> Option<u64> {
+    match found.demuxer.as_str() {
+        "qtdemux" => {
+            let mut videos = listed.iter().filter(|t| &t.kind == b"vide");
+            let only = videos.next().filter(|_| videos.next().is_none());
+            only.and_then(|t| t.duration_ns)
+        }
+        "matroskademux" | "avidemux" if found.sound.is_empty() && found.left_out.is_empty() => stream.duration_ns(),
+        _ => None,
+    }
 }
 
 fn describe(stream: Stream, found: &Found, packets: Vec<PacketStream>, notes: Vec<String>, options: &SourceOptions) -> Opened {
@@ -156,6 +191,9 @@ fn build(watch: &Watch, path: &Path, threads: Option<usize>, found: &Shared, vid
     let seen = found.clone();
     watch.pipeline().connect_deep_element_added(move |_, _, element| {
         inside::limit_threads(element, threads);
+        if let Some(demuxer) = inside::demuxer(element) {
+            lock(&seen).demuxer = demuxer;
+        }
         let seen = seen.clone();
         inside::watch_demuxer(element, move |codec, sound| {
             let mut seen = lock(&seen);

@@ -28,13 +28,16 @@ pub(super) fn limit_threads(element: &gst::Element, threads: Option<usize>) {
     }
 }
 
+/// Name of the factory of a demuxer; `None` for other elements.
+pub(super) fn demuxer(element: &gst::Element) -> Option<String> {
+    let factory = element.factory().filter(|f| f.has_type(gst::ElementFactoryType::DEMUXER));
+    factory.map(|f| f.name().to_string())
+}
+
 /// If `element` is a demuxer, tells `found` every stream of sound with its codec, where it comes out (decodebin forgets a
 /// stream that ends before the pictures flow), and mends what it says about colours.
 pub(super) fn watch_demuxer(element: &gst::Element, found: impl Fn(String, Sound) + Send + Sync + 'static) {
-    let Some(factory) = element.factory().filter(|f| f.has_type(gst::ElementFactoryType::DEMUXER)) else {
-        return;
-    };
-    let demuxer = factory.name().to_string();
+    let Some(demuxer) = demuxer(element) else { return };
     element.connect_pad_added(move |_, pad| {
         let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
         let name = caps.structure(0).map(|s| s.name().to_string()).unwrap_or_default();

@@ -6,6 +6,7 @@ mod packets;
 mod pattern;
 mod pictures;
 mod stream;
+mod tracks;
 mod whole;
 
 use crate::error::{Kind, fault};
@@ -72,6 +73,12 @@ pub trait Source: Send {
 
     /// How many frames were replaced by newer ones; 0 for anything but a live source.
     fn dropped(&self) -> u64;
+
+    /// After the last frame: how much of the time that the input promised did not come, in nanoseconds. 0 for less than a
+    /// second, for what was cut short on request, and where nothing is promised.
+    fn lost_ns(&self) -> u64 {
+        0
+    }
 }
 
 /// An input that is ready to give frames.

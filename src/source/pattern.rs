@@ -129,6 +129,7 @@ pub(super) fn open(input: &str, text: &str, options: &SourceOptions) -> Result<O
         sink: tail.sink,
         live: pattern.live,
         start_ns: options.start_ns,
+        from_first: &|| false,
         frames,
         stop: options.stop.clone(),
         end: EndMark::default(),

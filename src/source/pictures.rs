@@ -177,6 +177,7 @@ pub(super) fn open(name: &str, mut files: Vec<PathBuf>, options: &SourceOptions)
         sink: tail.sink,
         live: false,
         start_ns: 0,
+        from_first: &|| false,
         frames: options.frames,
         stop: options.stop.clone(),
         end: EndMark::default(),
@@ -212,6 +213,15 @@ fn missing_picture(files: Arc<Vec<PathBuf>>, unread: Unread) -> Explain {
     })
 }
 
+/// Whether a JPEG has no end mark behind the last of its scans. (One in front of it may end a thumbnail.)
+fn is_half_a_jpeg(bytes: &[u8]) -> bool {
+    const START: [u8; 3] = [0xff, 0xd8, 0xff];
+    const SCAN: [u8; 2] = [0xff, 0xda];
+    const END: [u8; 2] = [0xff, 0xd9];
+    let scan = bytes.windows(2).rposition(|pair| pair == SCAN).unwrap_or(0);
+    bytes.starts_with(&START) && !bytes[scan..].windows(2).any(|pair| pair == END)
+}
+
 /// Gives the files one by one, each when the decoder wants it.
 fn feed(
     files: &Arc<Vec<PathBuf>>,
@@ -232,6 +242,12 @@ fn feed(
             return;
         };
         match fs::read(path) {
+            // Its decoder would fill the rest with grey and say nothing.
+            Ok(bytes) if is_half_a_jpeg(&bytes) => {
+                let text = format!("{} is cut off, its end is missing: copy it again", path.display());
+                *unread.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+                source.end_of_stream().ok();
+            }
             Ok(bytes) => {
                 let mut buffer = gst::Buffer::from_mut_slice(bytes);
                 let fresh = buffer.get_mut().expect("nobody else has the new buffer");
@@ -263,6 +279,21 @@ mod tests {
         let mut names = ["b", "img10", "img2", "img02", "img1", "img1a"];
         names.sort_by(|a, b| natural(a, b));
         assert_eq!(names, ["b", "img1", "img1a", "img2", "img02", "img10"]);
+    }
+
+    #[test]
+    fn a_jpeg_ends_with_its_mark_whatever_its_thumbnail_does() {
+        let thumbnail = [0xff, 0xd8, 0xff, 0xda, 1, 2, 0xff, 0xd9];
+        let whole = [
+            &[0xff, 0xd8, 0xff, 0xe1],
+            &thumbnail[..],
+            &[0xff, 0xda, 3, 4, 0xff, 0xd9],
+            b"and what a camera adds",
+        ]
+        .concat();
+        assert!(!is_half_a_jpeg(&whole));
+        assert!(is_half_a_jpeg(&whole[..16]), "{:x?}", &whole[..16]);
+        assert!(!is_half_a_jpeg(b"\x89PNG"));
     }
 
     #[test]

@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 const LOOK: Duration = Duration::from_millis(50);
 /// Frames that wait, decoded, until they are asked for.
 const QUEUE_FRAMES: u32 = 3;
+/// What containers say about their length is rounded, and sound may end a little later.
+const TOLERANCE_NS: u64 = 1_000_000_000;
 /// What stands for the rate where none is known.
 const FALLBACK_RATE: (u32, u32) = (25, 1);
 
@@ -96,6 +98,14 @@ pub(super) struct Stream {
     last_offset: Option<u64>,
     dropped: u64,
     last_pts: Option<u64>,
+    /// The longest time from one frame to the next.
+    longest_ns: u64,
+    /// When the last frame ended.
+    end_ns: u64,
+    promised_ns: Option<u64>,
+    lost_ns: u64,
+    /// Where the first frame of the whole input lies in it, if the start counts from there.
+    begin_ns: u64,
     limit: u64,
     stop: StopFlag,
     end: EndMark,
@@ -108,6 +118,8 @@ pub(super) struct Setup<'a> {
     pub(super) sink: AppSink,
     pub(super) live: bool,
     pub(super) start_ns: u64,
+    /// Asked once the first frame is there: whether the start counts from that frame and not from the clock of the container.
+    pub(super) from_first: &'a dyn Fn() -> bool,
     pub(super) frames: Option<u64>,
     pub(super) stop: StopFlag,
     pub(super) end: EndMark,
@@ -126,11 +138,17 @@ impl Stream {
     pub(super) fn start(mut setup: Setup) -> Result<Self> {
         setup.watch.play()?;
         let mut first = first_sample(&mut setup)?;
+        let begin_ns = if (setup.from_first)() {
+            position_ns(&first).unwrap_or(0)
+        } else {
+            0
+        };
         if setup.start_ns > 0 {
-            let start = gst::ClockTime::from_nseconds(setup.start_ns);
+            let start = gst::ClockTime::from_nseconds(setup.start_ns + begin_ns);
             let duration = setup.watch.pipeline().query_duration::<gst::ClockTime>();
             if let Some(duration) = duration.filter(|&d| d <= start) {
-                let text = format!("{}: the start at {start:.3} lies behind its end at {duration:.3}", setup.name);
+                let (asked, end) = (gst::ClockTime::from_nseconds(setup.start_ns), duration);
+                let text = format!("{}: the start at {asked:.3} lies behind its end at {end:.3}", setup.name);
                 return Err(fault(Kind::Usage, text));
             }
             drop(first);
@@ -159,6 +177,11 @@ impl Stream {
             last_offset: None,
             dropped: 0,
             last_pts: None,
+            longest_ns: 0,
+            end_ns: 0,
+            promised_ns: None,
+            lost_ns: 0,
+            begin_ns,
             limit: setup.frames.unwrap_or(u64::MAX),
             stop: setup.stop,
             end: setup.end,
@@ -168,6 +191,22 @@ impl Stream {
 
     pub(super) fn format(&self) -> &Arc<VideoFormat> {
         &self.format
+    }
+
+    /// Where the first frame of the whole input lies in it, if the start counts from there; else 0.
+    pub(super) fn begin_ns(&self) -> u64 {
+        self.begin_ns
+    }
+
+    /// From now on, an end before this time from the start of the output counts as a loss.
+    pub(super) fn promise(&mut self, promised_ns: Option<u64>) {
+        self.promised_ns = promised_ns;
+    }
+
+    /// How much is missing at the end of the stream. The last frame may last as long as any before it did.
+    fn lost(&self) -> u64 {
+        let missing = self.promised_ns.unwrap_or(0).saturating_sub(self.end_ns);
+        if missing > TOLERANCE_NS + self.longest_ns { missing } else { 0 }
     }
 
     /// How long the whole input lasts, where its container tells.
@@ -212,15 +251,8 @@ impl Stream {
     fn times(&self, sample: &gst::Sample) -> (u64, Option<u64>) {
         let buffer = sample.buffer();
         let (n, d) = self.format.rate.unwrap_or(FALLBACK_RATE);
-        let pts = buffer.and_then(|b| b.pts());
-        let segment = sample.segment().and_then(|s| s.downcast_ref::<gst::ClockTime>());
-        let running = match (pts, segment) {
-            // A picture that began before the segment is shown from the segment's beginning.
-            (Some(pts), Some(segment)) => segment.to_running_time(pts.max(segment.start().unwrap_or(pts))),
-            _ => None,
-        };
         let guess = || self.last_pts.map_or(0, |p| p + 1_000_000_000 * u64::from(d) / u64::from(n));
-        let pts_ns = running.map_or_else(guess, gst::ClockTime::nseconds);
+        let pts_ns = running_ns(sample).unwrap_or_else(guess);
         // Two pictures at one time are a defect of the file; an encoder refuses them.
         let pts_ns = self.last_pts.map_or(pts_ns, |last| pts_ns.max(last + 1));
         // Where the rate varies, decoders say one nanosecond; the time since the frame before is a better guess.
@@ -263,6 +295,8 @@ impl Stream {
             arrived: self.arrival(pts_ns),
         };
         self.index += 1;
+        self.longest_ns = self.longest_ns.max(pts_ns - self.last_pts.unwrap_or(pts_ns));
+        self.end_ns = pts_ns + duration_ns.unwrap_or(0);
         self.last_pts = Some(pts_ns);
         Ok(frame)
     }
@@ -286,6 +320,7 @@ impl Stream {
                 self.cut(None);
             }
             self.ended = true;
+            self.lost_ns = if self.stop.requested() { 0 } else { self.lost() };
             return match self.explain.as_ref().and_then(|explain| explain(self.index)) {
                 Some(error) if !self.stop.requested() => Err(error),
                 _ => Ok(None),
@@ -316,6 +351,26 @@ impl Source for Stream {
     fn dropped(&self) -> u64 {
         self.dropped
     }
+
+    fn lost_ns(&self) -> u64 {
+        self.lost_ns
+    }
+}
+
+/// When a sample is shown, from the start of the output.
+fn running_ns(sample: &gst::Sample) -> Option<u64> {
+    let pts = sample.buffer()?.pts()?;
+    let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
+    // A picture that began before the segment is shown from the segment's beginning.
+    let shown = segment.to_running_time(pts.max(segment.start().unwrap_or(pts)))?;
+    Some(shown.nseconds())
+}
+
+/// Where a sample lies in its input, as a seek counts.
+fn position_ns(sample: &gst::Sample) -> Option<u64> {
+    let pts = sample.buffer()?.pts()?;
+    let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
+    segment.to_stream_time(pts).map(gst::ClockTime::nseconds)
 }
 
 /// Waits for a frame of a pipeline that has just begun to play.

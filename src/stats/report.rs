@@ -53,6 +53,8 @@ pub enum Ending {
     EndOfInput,
     /// Somebody asked to stop; what was read until then is in the output.
     Stopped,
+    /// The input was over more than a second before the time that it promises.
+    Damaged,
 }
 
 /// How many frames went where.
@@ -70,6 +72,8 @@ pub struct FrameCounts {
     pub dropped: u64,
     /// Had some scores that were no numbers.
     pub nan: u64,
+    /// So many were to come, as far as the input tells: exact for pictures, an estimate from time and rate for videos.
+    pub expected: Option<u64>,
 }
 
 /// How class maps were carried between inferred frames.
@@ -217,6 +221,10 @@ impl fmt::Display for Report {
         }
         if self.ended_by == Ending::Stopped {
             write!(f, ", stopped before the end")?;
+        }
+        if self.ended_by == Ending::Damaged {
+            let promised = counts.expected.map_or(String::new(), |n| format!(" of about {n} frames"));
+            write!(f, ", the input is damaged: it ends before the time it promises{promised}")?;
         }
         let model = &self.model;
         write!(
