@@ -151,7 +151,11 @@ fn masks(config: &PipelineConfig, folder: &Path, depth: Depth) -> Option<Fault> 
     }
     if let Some((key, _)) = files(&config.output).iter().find(|(_, file)| same_name(file, folder)) {
         let other = config.places.name(key);
-        let message = format!("{name} and {other} have the same name, wanted a folder and a file");
+        let masks = config.places.name("output.masks");
+        let message = format!(
+            "{masks} and {other} have the same name {}, wanted a folder and a file",
+            folder.display()
+        );
         return Some(fault(Kind::Usage, message));
     }
     if depth == Depth::Anywhere {
