@@ -202,7 +202,9 @@ fn flags_that_make_no_sense() {
     bench.maskline(["fly"]).refused(64, "fly");
     bench.maskline(["run"]).refused(64, "<INPUT>");
     bench.maskline(["run", "", "-o", "a.mp4"]).refused(64, "empty");
-    bench.maskline(Vec::<String>::new()).refused(64, "run, check, models, doctor");
+    bench
+        .maskline(Vec::<String>::new())
+        .refused(64, "run, eval, check, models, bench, doctor");
 }
 
 #[test]

@@ -273,6 +273,8 @@ impl Pipeline {
     /// One line with its kind ([`crate::error`]).
     pub fn open(self) -> Result<Ready> {
         let Self { config, stop, .. } = self;
+        // A run that ends by itself raises its flag, which must not end the next one.
+        let stop = stop.inner();
         check_values(&config)?;
         if self.on_classes.is_none() || config.output != Default::default() {
             outputs::check(&config)?;

@@ -19,17 +19,29 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Tells a source to end its stream; everything behind it then drains and finishes by itself.
 #[derive(Debug, Clone, Default)]
-pub struct StopFlag(Arc<AtomicBool>);
+pub struct StopFlag {
+    own: Arc<AtomicBool>,
+    outer: Option<Arc<StopFlag>>,
+}
 
 impl StopFlag {
     /// Asks for the end. Safe in a signal handler.
     pub fn request(&self) {
-        self.0.store(true, Ordering::Release);
+        self.own.store(true, Ordering::Release);
     }
 
     /// Whether the end was asked for.
     pub fn requested(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.own.load(Ordering::Acquire) || self.outer.as_ref().is_some_and(|outer| outer.requested())
+    }
+
+    /// A flag for one of several runs: it is raised with this one, but not this one with it.
+    #[must_use]
+    pub fn inner(&self) -> Self {
+        Self {
+            own: Arc::default(),
+            outer: Some(Arc::new(self.clone())),
+        }
     }
 }
 
