@@ -24,14 +24,16 @@ fn square(t: usize, bright: u8, dark: u8) -> Vec<u8> {
 }
 
 fn grey(path: &Path, pixels: &[u8]) {
-    let mut encoder = png::Encoder::new(File::create(path).unwrap(), SIZE.0, SIZE.1);
+    let file = File::create(path).expect("a test's own folder can be written");
+    let mut encoder = png::Encoder::new(file, SIZE.0, SIZE.1);
     encoder.set_color(png::ColorType::Grayscale);
-    encoder.write_header().unwrap().write_image_data(pixels).unwrap();
+    let mut writer = encoder.write_header().expect("the file can be written");
+    writer.write_image_data(pixels).expect("the file can be written");
 }
 
 fn clip(folder: &Path) {
     for kind in ["pictures", "labels"] {
-        fs::create_dir(folder.join(kind)).unwrap();
+        fs::create_dir(folder.join(kind)).expect("a test's own folder can be written");
     }
     for t in 0..FRAMES {
         grey(&folder.join(format!("pictures/{t:03}.png")), &square(t, 235, 16));
