@@ -442,6 +442,8 @@ impl RunArgs {
             (self.size.is_some(), "model.size"),
             (self.device.is_some(), "execution.device"),
             (self.threads.is_some(), "execution.threads"),
+            (self.temporal.motion.is_some(), "temporal.motion"),
+            (self.temporal.no_lookahead, "temporal.lookahead"),
             (self.alpha.is_some(), "overlay.alpha"),
             (self.only.is_some(), "overlay.only"),
             (self.outlines, "overlay.outlines"),

@@ -36,6 +36,7 @@ impl Places {
         match self.at.get(key) {
             Some((line, column)) => format!("{}:{line}:{column}: {key}", self.file.display()),
             None if key == "output.video" => "--output".into(),
+            None if key == "temporal.lookahead" => "--no-lookahead".into(),
             None => format!("--{}", key.rsplit('.').next().unwrap_or(key)),
         }
     }

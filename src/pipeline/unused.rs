@@ -4,6 +4,7 @@ use crate::config::PipelineConfig;
 use crate::infer::Provider;
 use crate::overlay::OverlayOptions;
 use crate::sink::Speed;
+use crate::temporal::TemporalOptions;
 use std::path::Path;
 
 /// One line for every option that is set and has nothing to act on. `taken` is the provider that runs the net.
@@ -29,6 +30,12 @@ pub(super) fn notes(config: &PipelineConfig, taken: &str) -> Vec<String> {
     let rate = config.source.image_rate.is_some();
     note(rate && timed, "source.rate", "it is for pictures, and this input has its own times");
 
+    let (temporal, usual) = (&config.temporal, TemporalOptions::default());
+    let why = "every frame is inferred by itself (--every, or every in [temporal])";
+    let every = !temporal.is_wanted();
+    note(every && temporal.motion != usual.motion, "temporal.motion", why);
+    note(every && temporal.lookahead != usual.lookahead, "temporal.lookahead", why);
+
     if config.output.video.is_none() {
         let (drawn, usual) = (&config.overlay, OverlayOptions::default());
         let why = "no masked video is written (--output, or video in [output])";
@@ -44,6 +51,7 @@ pub(super) fn notes(config: &PipelineConfig, taken: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::temporal::Every;
 
     #[test]
     fn what_has_nothing_to_act_on_is_said_and_what_has_is_not() {
@@ -54,13 +62,15 @@ mod tests {
         config.session.threads = Some(2);
         config.source.image_rate = Some((10, 1));
         config.overlay.outlines = true;
+        config.temporal.lookahead = false;
         config.output.quality = Some(30);
         let said = notes(&config, "cpu");
         let flags: Vec<_> = said.iter().map(|l| l.split(' ').next().unwrap()).collect();
-        assert_eq!(flags, ["--device", "--rate", "--outlines", "--quality"]);
-        assert!(said[0].contains("the CPU") && said[2].contains("--output"), "{said:?}");
+        assert_eq!(flags, ["--device", "--rate", "--no-lookahead", "--outlines", "--quality"]);
+        assert!(said[0].contains("the CPU") && said[3].contains("--output"), "{said:?}");
         config.output.video = Some("a.mp4".into());
         config.source.input = "pictures".into();
+        config.temporal.every = Every::Auto;
         let said = notes(&config, "cuda");
         assert_eq!(said, ["--threads changes nothing: the net runs on cuda"]);
     }
