@@ -1,12 +1,12 @@
-//! The pixel loops that are ours, on one thread, beside plain loops and the library that does the same:
+//! CPU time of the pixel loops that are ours, on one thread, beside plain loops and the library that does the same:
 //! `cargo bench --bench kernels`, or with the name of a group. Before anything is measured, the results are compared.
 
 mod plain;
 mod scene;
+mod thread_time;
 mod with_opencv;
 mod with_yuv;
 
-use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main};
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{PixelType, ResizeAlg, ResizeOptions, Resizer};
@@ -21,10 +21,11 @@ use opencv::core::Mat;
 use opencv::imgproc::{INTER_AREA, INTER_LINEAR};
 use scene::{CLASSES, Scene};
 use std::time::Duration;
+use thread_time::ThreadTime;
 
 criterion_group! {
     name = kernels;
-    config = Criterion::default().warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2)).sample_size(30);
+    config = Criterion::default().with_measurement(ThreadTime).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2)).sample_size(30);
     targets = preprocess, to_rgb, postprocess, overlay, scale
 }
 criterion_main!(kernels);
@@ -33,7 +34,7 @@ const LAYOUTS: [(PixelFormat, &str); 2] = [(PixelFormat::I420, "I420"), (PixelFo
 const EXPECTED: &str = "OpenCV takes what the scene gives";
 
 /// A group of one thread each.
-fn group<'c>(criterion: &'c mut Criterion, name: &str) -> BenchmarkGroup<'c, WallTime> {
+fn group<'c>(criterion: &'c mut Criterion<ThreadTime>, name: &str) -> BenchmarkGroup<'c, ThreadTime> {
     opencv::core::set_num_threads(1).expect(EXPECTED);
     criterion.benchmark_group(name)
 }
@@ -46,7 +47,7 @@ fn agree<A: Copy + Into<f64>, B: Copy + Into<f64>>(what: &str, a: &[A], b: &[B],
     assert!(mean <= most, "{what}: results differ by {mean} on average");
 }
 
-fn preprocess(criterion: &mut Criterion) {
+fn preprocess(criterion: &mut Criterion<ThreadTime>) {
     for (pixels, name) in LAYOUTS {
         let scene = Scene::new(pixels);
         let (frame, input, fit) = (&scene.frame, scene.input(), &scene.fit);
@@ -81,7 +82,7 @@ fn preprocess(criterion: &mut Criterion) {
 }
 
 /// Planes of one size to RGB, without the resize.
-fn to_rgb(criterion: &mut Criterion) {
+fn to_rgb(criterion: &mut Criterion<ThreadTime>) {
     let scene = Scene::new(PixelFormat::I420);
     let (size, format) = (scene.size(), &scene.frame.format);
     let pixels = size.0 * size.1;
@@ -112,7 +113,7 @@ fn to_rgb(criterion: &mut Criterion) {
     });
 }
 
-fn postprocess(criterion: &mut Criterion) {
+fn postprocess(criterion: &mut Criterion<ThreadTime>) {
     let scene = Scene::new(PixelFormat::I420);
     let (width, height) = scene.size();
     let mut ours = Postprocessor::new(&scene.contract.heads[0], &scene.fit);
@@ -148,7 +149,7 @@ fn postprocess(criterion: &mut Criterion) {
     });
 }
 
-fn overlay(criterion: &mut Criterion) {
+fn overlay(criterion: &mut Criterion<ThreadTime>) {
     for (pixels, name) in LAYOUTS {
         let mut scene = Scene::new(pixels);
         let classes = scene.contract.heads[0].classes.clone();
@@ -191,7 +192,7 @@ fn overlay(criterion: &mut Criterion) {
 }
 
 /// A class map to the frame's size, as for PNG masks.
-fn scale(criterion: &mut Criterion) {
+fn scale(criterion: &mut Criterion<ThreadTime>) {
     let scene = Scene::new(PixelFormat::I420);
     let (map, width, height) = (&scene.map, 1280, 720);
     let wanted = scale_nearest(map, width, height).ids;

@@ -3,6 +3,7 @@
 
 use crate::frame::{ClassMap, PixelFormat, Pixels, VideoFormat};
 use multiversion::multiversion;
+use std::ops::Range;
 
 /// Steps between two neighbouring pixels of the class map.
 const STEPS: u32 = 16;
@@ -44,6 +45,8 @@ const fn field(component: usize) -> u32 {
 struct Axis {
     from: u32,
     places: Vec<(u32, u32)>,
+    /// For each of the class map's pixels its first place, or the next one if it has none; then the number of places.
+    firsts: Vec<u32>,
 }
 
 impl Axis {
@@ -54,9 +57,36 @@ impl Axis {
             let middle = (middle.clamp(0.0, f64::from(from - 1)) * f64::from(STEPS)).round() as u32;
             (middle / STEPS, middle % STEPS)
         };
+        let places: Vec<_> = (0..places).map(place).collect();
+        let first = |pixel| places.partition_point(|(at, _)| *at < pixel) as u32;
         Self {
             from,
-            places: (0..places).map(place).collect(),
+            firsts: (0..=from).map(first).collect(),
+            places,
+        }
+    }
+
+    /// Stretches a row of packed mixes, the last one twice, to the places. Where neighbours are alike, which is nearly
+    /// everywhere, nothing needs to be mixed: `put` gets whole ranges of places with one mix, [`STEPS`] times as large.
+    fn stretch(&self, packed: &[u64], mut put: impl FnMut(Range<usize>, u64)) {
+        let (pixels, mut begin) = (self.from as usize, 0);
+        while begin < pixels {
+            let mix = packed[begin];
+            // The last pixel whose right neighbour is like it, and one more.
+            let last = packed[begin + 1..].iter().position(|p| *p != mix).map_or(pixels, |n| begin + n);
+            let [from, edge] = [begin, last].map(|pixel| self.firsts[pixel] as usize);
+            if from < edge {
+                put(from..edge, mix * u64::from(STEPS));
+            }
+            if last == pixels {
+                return;
+            }
+            let next = packed[last + 1];
+            for place in edge..self.firsts[last + 1] as usize {
+                let step = u64::from(self.places[place].1);
+                put(place..place + 1, mix * (u64::from(STEPS) - step) + next * step);
+            }
+            begin = last + 1;
         }
     }
 }
@@ -160,30 +190,27 @@ impl PlaneBlender {
             add: [first, second],
             ..
         } = stretched;
-        let mixed = self.columns.places.iter().map(|&(at, step)| {
-            let (left, right) = (self.packed[at as usize], self.packed[at as usize + 1]);
-            left * u64::from(STEPS - step) + right * u64::from(step)
-        });
         let part = |mixed: u64, field: u32| (mixed >> (field + 4) & 0xfff) as u16;
         let keep_of = |mixed: u64| (mixed >> 52) as u16;
         match &self.targets[..] {
-            [(_, fields)] if fields.len() == 1 => {
-                for ((mixed, keep), add) in mixed.zip(keep).zip(first) {
-                    (*keep, *add) = (keep_of(mixed), part(mixed, fields[0]));
-                }
-            }
+            [(_, fields)] if fields.len() == 1 => self.columns.stretch(&self.packed, |places, mixed| {
+                keep[places.clone()].fill(keep_of(mixed));
+                first[places].fill(part(mixed, fields[0]));
+            }),
             [(_, fields)] => {
-                let pairs = keep.as_chunks_mut::<2>().0.iter_mut().zip(first.as_chunks_mut::<2>().0);
-                for (mixed, (keep, add)) in mixed.zip(pairs) {
-                    *keep = [keep_of(mixed); 2];
-                    *add = [part(mixed, fields[0]), part(mixed, fields[1])];
-                }
+                let (keep, add) = (keep.as_chunks_mut::<2>().0, first.as_chunks_mut::<2>().0);
+                self.columns.stretch(&self.packed, |places, mixed| {
+                    keep[places.clone()].fill([keep_of(mixed); 2]);
+                    add[places].fill([part(mixed, fields[0]), part(mixed, fields[1])]);
+                });
             }
             targets => {
                 let (a, b) = (targets[0].1[0], targets[1].1[0]);
-                for (((mixed, keep), first), second) in mixed.zip(keep).zip(first).zip(second) {
-                    (*keep, *first, *second) = (keep_of(mixed), part(mixed, a), part(mixed, b));
-                }
+                self.columns.stretch(&self.packed, |places, mixed| {
+                    keep[places.clone()].fill(keep_of(mixed));
+                    first[places.clone()].fill(part(mixed, a));
+                    second[places].fill(part(mixed, b));
+                });
             }
         }
     }
