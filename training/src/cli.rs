@@ -208,7 +208,7 @@ pub enum QuantizeTo {
     Int8,
     /// 16-bit floats: for GPUs; half the size
     F16,
-    /// Weights in int8, arithmetic in floats: a quarter of the size, the same speed
+    /// Weights in int8, arithmetic in floats: a quarter of the size, slower on a CPU
     WeightsInt8,
 }
 
