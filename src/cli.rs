@@ -138,6 +138,15 @@ pub struct RunArgs {
     /// Threads for the net on the CPU [default: one a core]
     #[arg(long, value_name = "N", value_parser = values::threads, allow_negative_numbers = true)]
     pub threads: Option<usize>,
+    /// Sessions of the net that take frames in turn and share its threads [default: 2 on a CPU, else 1]
+    #[arg(long, value_name = "N", value_parser = values::sessions, allow_negative_numbers = true)]
+    pub sessions: Option<usize>,
+    /// Threads of the video decoder [default: one a core]
+    #[arg(long, value_name = "N", value_parser = values::threads, allow_negative_numbers = true)]
+    pub decoder_threads: Option<usize>,
+    /// Threads of the video encoder [default: what its library takes for the cores there are]
+    #[arg(long, value_name = "N", value_parser = values::threads, allow_negative_numbers = true)]
+    pub encoder_threads: Option<usize>,
     /// How class maps are carried between inferred frames.
     #[command(flatten)]
     pub temporal: TemporalArgs,
@@ -304,6 +313,9 @@ pub struct BenchArgs {
     /// Threads for the net on the CPU [default: one a core]
     #[arg(long, value_name = "N", value_parser = values::threads, allow_negative_numbers = true)]
     pub threads: Option<usize>,
+    /// Sessions of the net that take frames in turn and share its threads [default: 2 on a CPU, else 1]
+    #[arg(long, value_name = "N", value_parser = values::sessions, allow_negative_numbers = true)]
+    pub sessions: Option<usize>,
     /// Gives JSON instead of the table, on standard output or into a file
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
     pub json: Option<Option<PathBuf>>,
@@ -420,6 +432,9 @@ impl RunArgs {
         set(&mut config.session.provider, &self.provider);
         set_some(&mut config.session.device, &self.device);
         set_some(&mut config.session.threads, &self.threads);
+        set_some(&mut config.session.sessions, &self.sessions);
+        set_some(&mut config.source.threads, &self.decoder_threads);
+        set_some(&mut config.output.threads, &self.encoder_threads);
         self.temporal.override_in(&mut config.temporal);
         set(&mut config.overlay.alpha, &self.alpha);
         set_some(&mut config.overlay.only, &self.only);
@@ -442,6 +457,9 @@ impl RunArgs {
             (self.size.is_some(), "model.size"),
             (self.device.is_some(), "execution.device"),
             (self.threads.is_some(), "execution.threads"),
+            (self.sessions.is_some(), "execution.sessions"),
+            (self.decoder_threads.is_some(), "source.threads"),
+            (self.encoder_threads.is_some(), "output.threads"),
             (self.temporal.motion.is_some(), "temporal.motion"),
             (self.temporal.no_lookahead, "temporal.lookahead"),
             (self.alpha.is_some(), "overlay.alpha"),
@@ -478,6 +496,7 @@ impl BenchArgs {
         config.model.size = self.size;
         config.session.provider = self.provider.unwrap_or_default();
         config.session.threads = self.threads;
+        config.session.sessions = self.sessions;
         config
     }
 }

@@ -53,6 +53,8 @@ pub struct SourceConfig {
     pub frames: Option<u64>,
     /// Frames per second of pictures, as a fraction.
     pub image_rate: Option<(u32, u32)>,
+    /// Threads of the video decoder; `None` for one a core.
+    pub threads: Option<usize>,
 }
 
 /// Which net, and how it is used.
@@ -85,6 +87,8 @@ pub struct OutputConfig {
     pub speed: Speed,
     /// Constant quality of the video, 0 (best) to 51; `None` for the default.
     pub quality: Option<u32>,
+    /// Threads of the video encoder; `None` for what its library takes for the cores there are.
+    pub threads: Option<usize>,
     /// What happens to a file that is there already.
     pub existing: OnExisting,
 }
@@ -147,6 +151,7 @@ fn source(section: &mut Section<'_>, base: &Path) -> SourceConfig {
         start_ns: section.text_or_number("start", values::time_ns).unwrap_or(0),
         frames: section.number("frames", values::frames),
         image_rate: section.text_or_number("rate", values::rate),
+        threads: section.number("threads", values::threads),
     };
     if config.input.is_empty() {
         section.require("input");
@@ -172,6 +177,7 @@ fn session(section: &mut Section<'_>, base: &Path) -> SessionOptions {
     SessionOptions {
         provider: section.text("provider", |p| p.parse::<Provider>()).unwrap_or_default(),
         threads: section.number("threads", values::threads),
+        sessions: section.number("sessions", values::sessions),
         device: section.text("device", values::not_empty),
         cache_dir: section.text("cache", values::not_empty).map(|c| path(&c, base)),
     }
@@ -209,6 +215,7 @@ fn output(section: &mut Section<'_>, base: &Path) -> OutputConfig {
         sheet: file("sheet"),
         speed: section.text("speed", values::speed).unwrap_or_default(),
         quality: section.number("quality", values::quality),
+        threads: section.number("threads", values::threads),
         existing: match section.flag("overwrite") {
             Some(true) => OnExisting::Replace,
             _ => OnExisting::Refuse,

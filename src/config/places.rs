@@ -37,6 +37,8 @@ impl Places {
             Some((line, column)) => format!("{}:{line}:{column}: {key}", self.file.display()),
             None if key == "output.video" => "--output".into(),
             None if key == "temporal.lookahead" => "--no-lookahead".into(),
+            None if key == "source.threads" => "--decoder-threads".into(),
+            None if key == "output.threads" => "--encoder-threads".into(),
             None => format!("--{}", key.rsplit('.').next().unwrap_or(key)),
         }
     }

@@ -91,6 +91,14 @@ pub fn threads(text: &str) -> Result<usize, String> {
     whole(text, "threads", 1024).map(|n| n as usize)
 }
 
+/// A number of sessions of a net, at least one.
+///
+/// # Errors
+/// If it is no whole number from 1 to 64.
+pub fn sessions(text: &str) -> Result<usize, String> {
+    whole(text, "sessions", 64).map(|n| n as usize)
+}
+
 fn whole(text: &str, what: &str, most: u64) -> Result<u64, String> {
     text.parse()
         .ok()

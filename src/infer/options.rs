@@ -63,8 +63,10 @@ impl FromStr for Provider {
 pub struct SessionOptions {
     /// Which provider runs the net.
     pub provider: Provider,
-    /// Threads for one inference on the CPU; `None` for one per core that this process may use.
+    /// Threads for the net on the CPU, over all its sessions; `None` for one per core that this process may use.
     pub threads: Option<usize>,
+    /// Sessions of the net that take frames in turn; `None` for what is best for throughput. A net with a memory has one.
+    pub sessions: Option<usize>,
     /// CUDA and TensorRT: the number of the card. OpenVINO: `CPU`, `GPU`, `GPU.1`, `NPU`. `None` for the first card or the CPU.
     pub device: Option<String>,
     /// Where compiled engines are kept between runs; `None` for the user's cache folder.

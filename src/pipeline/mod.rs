@@ -153,6 +153,24 @@ impl Pipeline {
         self
     }
 
+    /// Runs so many sessions of the net that take frames in turn and share its threads, instead of what is best for throughput.
+    pub fn sessions(mut self, sessions: usize) -> Self {
+        self.config.session.sessions = Some(sessions);
+        self
+    }
+
+    /// Decodes the video in so many threads.
+    pub fn decoder_threads(mut self, threads: usize) -> Self {
+        self.config.source.threads = Some(threads);
+        self
+    }
+
+    /// Encodes the masked video in so many threads.
+    pub fn encoder_threads(mut self, threads: usize) -> Self {
+        self.config.output.threads = Some(threads);
+        self
+    }
+
     /// Begins so many nanoseconds from the start.
     pub fn start_ns(mut self, start_ns: u64) -> Self {
         self.config.source.start_ns = start_ns;
@@ -323,7 +341,7 @@ impl Pipeline {
         };
         let mut notes = std::mem::take(&mut source.notes);
         notes.extend(sink.notes());
-        notes.extend(unused::notes(&config, &provider.taken));
+        notes.extend(unused::notes(&config, &provider.taken, !model.contract.states.is_empty()));
         Ok(Ready {
             plan: Plan {
                 input: source.description.clone(),
@@ -508,6 +526,7 @@ pub(crate) fn source_options(config: &PipelineConfig, stop: &StopFlag) -> Source
         frames: config.source.frames,
         stop: stop.clone(),
         image_rate: config.source.image_rate.unwrap_or(default.image_rate),
+        threads: config.source.threads,
         ..default
     }
 }
@@ -518,6 +537,7 @@ pub(crate) fn sink_options(config: &PipelineConfig) -> SinkOptions {
     SinkOptions {
         speed: config.output.speed,
         quality: config.output.quality.unwrap_or(default.quality),
+        threads: config.output.threads,
         ..default
     }
 }

@@ -7,8 +7,9 @@ use crate::sink::Speed;
 use crate::temporal::TemporalOptions;
 use std::path::Path;
 
-/// One line for every option that is set and has nothing to act on. `taken` is the provider that runs the net.
-pub(super) fn notes(config: &PipelineConfig, taken: &str) -> Vec<String> {
+/// One line for every option that is set and has nothing to act on. `taken` is the provider that runs the net, `recurrent`
+/// whether the net has a memory.
+pub(super) fn notes(config: &PipelineConfig, taken: &str, recurrent: bool) -> Vec<String> {
     let mut notes = Vec::new();
     let mut note = |unused: bool, key: &str, why: &str| {
         if unused {
@@ -24,11 +25,20 @@ pub(super) fn notes(config: &PipelineConfig, taken: &str) -> Vec<String> {
     let on_card = [Provider::Cuda, Provider::TensorRt].iter().any(|p| taken == p.as_str());
     let threads = config.session.threads.is_some();
     note(threads && on_card, "execution.threads", &format!("the net runs on {taken}"));
+    let several = config.session.sessions.is_some_and(|n| n > 1);
+    let why = "a net that remembers must see every frame in one session";
+    note(several && recurrent, "execution.sessions", why);
 
     let input = &config.source.input;
     let timed = input.starts_with("test:") || Path::new(input).is_file();
     let rate = config.source.image_rate.is_some();
     note(rate && timed, "source.rate", "it is for pictures, and this input has its own times");
+    let decoded = Path::new(input).is_file();
+    note(
+        config.source.threads.is_some() && !decoded,
+        "source.threads",
+        "it is for video files",
+    );
 
     let (temporal, usual) = (&config.temporal, TemporalOptions::default());
     let why = "every frame is inferred by itself (--every, or every in [temporal])";
@@ -44,6 +54,7 @@ pub(super) fn notes(config: &PipelineConfig, taken: &str) -> Vec<String> {
         note(drawn.outlines, "overlay.outlines", why);
         note(config.output.speed != Speed::default(), "output.speed", why);
         note(config.output.quality.is_some(), "output.quality", why);
+        note(config.output.threads.is_some(), "output.threads", why);
     }
     notes
 }
@@ -57,21 +68,26 @@ mod tests {
     fn what_has_nothing_to_act_on_is_said_and_what_has_is_not() {
         let mut config = PipelineConfig::default();
         config.source.input = "test:".into();
-        assert_eq!(notes(&config, "cpu"), [""; 0]);
+        assert_eq!(notes(&config, "cpu", true), [""; 0]);
         config.session.device = Some("3".into());
         config.session.threads = Some(2);
+        config.session.sessions = Some(2);
+        config.source.threads = Some(2);
+        config.output.threads = Some(2);
         config.source.image_rate = Some((10, 1));
         config.overlay.outlines = true;
         config.temporal.lookahead = false;
         config.output.quality = Some(30);
-        let said = notes(&config, "cpu");
+        let said = notes(&config, "cpu", true);
         let flags: Vec<_> = said.iter().map(|l| l.split(' ').next().unwrap()).collect();
-        assert_eq!(flags, ["--device", "--rate", "--no-lookahead", "--outlines", "--quality"]);
-        assert!(said[0].contains("the CPU") && said[3].contains("--output"), "{said:?}");
+        let wanted = "--device --sessions --rate --decoder-threads --no-lookahead --outlines --quality --encoder-threads";
+        assert_eq!(flags.join(" "), wanted);
+        assert!(said[0].contains("the CPU") && said[5].contains("--output"), "{said:?}");
         config.output.video = Some("a.mp4".into());
         config.source.input = "pictures".into();
         config.temporal.every = Every::Auto;
-        let said = notes(&config, "cuda");
+        config.source.threads = None;
+        let said = notes(&config, "cuda", false);
         assert_eq!(said, ["--threads changes nothing: the net runs on cuda"]);
     }
 }
