@@ -5,6 +5,8 @@ use crate::error::{Fault, Kind, fault};
 use crate::infer::Provider;
 use crate::sink::Speed;
 use crate::temporal::{Every, MotionMethod, TemporalOptions};
+use crate::tune::Order;
+use crate::tune::wish::{Floor, Goal, Wish};
 use anyhow::Result;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 use std::path::{Path, PathBuf};
@@ -25,6 +27,7 @@ const LAST: usize = 900;
   maskline run pipelines/file.toml
   maskline models list
   maskline bench --clip dashcam.mp4
+  maskline tune --clip dashcam.mp4 --fps 25 --min-agreement 0.95 -o tuned.toml
   maskline doctor"
 )]
 pub struct Args {
@@ -53,6 +56,8 @@ pub enum Command {
     Models(ModelsCommand),
     /// Measures each stage alone and all together, and says what of the CPU's limit is reached
     Bench(BenchArgs),
+    /// Searches net, provider, size, threads, sessions and interval for a wanted rate or latency, and writes the pipeline file
+    Tune(Box<TuneArgs>),
     /// Shows what this program needs and what it found, with the line that mends what is missing
     Doctor,
 }
@@ -321,6 +326,74 @@ pub struct BenchArgs {
     pub json: Option<Option<PathBuf>>,
 }
 
+/// `maskline tune`
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  maskline tune --clip drive.mp4                                  # the frontier: what rate costs which quality
+  maskline tune --clip drive.mp4 --fps 25 --min-agreement 0.95 -o tuned.toml --plot frontier.png
+  maskline tune --clip drive.mp4 --model unet-road --model unet-road.int8.onnx --fps 30 -o tuned.toml
+  maskline tune --clip drive.mp4 --labels labels/ --max-loss 1 --latency-ms 80 --every 1,2
+
+The first model with 32-bit floats, at its natural size and with every frame inferred, is what others are held against.
+Every way is run on the clip, decoding and H.264 included. What is recommended is run once more and must hold what it
+promises. Without -o the pipeline is printed.
+
+Exit codes: 0 done, 64 usage, 65 bad input, 69 what is wanted cannot be had here (table and plot are given, no pipeline),
+74 reading or writing, 78 model or provider, 130/143 ended by a signal.")]
+pub struct TuneArgs {
+    /// The clip to tune for: a video, a folder of pictures or a numbered sequence
+    #[arg(long, value_name = "INPUT", value_parser = values::not_empty)]
+    pub clip: String,
+    /// A built-in model or an ONNX file; once for each [default: the first of `maskline models list`]
+    #[arg(short, long, value_name = "NAME|FILE", value_parser = values::not_empty)]
+    pub model: Vec<String>,
+    /// Wants at least so many frames per second
+    #[arg(long, value_name = "FPS", value_parser = values::fps, allow_negative_numbers = true, conflicts_with = "latency_ms")]
+    pub fps: Option<f64>,
+    /// Wants 95 % of the frames to be on their way for at most so many milliseconds
+    #[arg(long, value_name = "MS", value_parser = values::milliseconds, allow_negative_numbers = true)]
+    pub latency_ms: Option<f64>,
+    /// Wants at least this share of pixels to have the class that the float net gives, 0 to 1
+    #[arg(long, value_name = "A", value_parser = values::share, allow_negative_numbers = true, conflicts_with = "labels")]
+    pub min_agreement: Option<f64>,
+    /// Measures mIoU against this folder with one PNG a frame, class ids as pixel values, instead of agreement
+    #[arg(long, value_name = "DIR")]
+    pub labels: Option<PathBuf>,
+    /// Wants at most so many points (per cent) of mIoU to be lost
+    #[arg(long, value_name = "POINTS", value_parser = values::points, allow_negative_numbers = true, requires = "labels")]
+    pub max_loss: Option<f64>,
+    /// What may run the nets, one or several; a named one that cannot serve is an error [default: all there are]
+    #[arg(long, value_enum, value_name = "PROVIDER,...", value_delimiter = ',')]
+    pub provider: Vec<Provider>,
+    /// Sizes at which nets run, one or several [default: what fits the video, 3/4 and 1/2 of it]
+    #[arg(long, value_name = "WxH,...", value_parser = values::size, value_delimiter = ',')]
+    pub sizes: Vec<(u32, u32)>,
+    /// How often nets run, one or several
+    #[arg(long, value_name = "N|auto,...", value_parser = values::every, value_delimiter = ',', default_value = "1,2,4,8,auto")]
+    pub every: Vec<Every>,
+    /// Threads for the net over all its sessions, one or several [default: one a core]
+    #[arg(long, value_name = "N,...", value_parser = values::threads, value_delimiter = ',')]
+    pub threads: Vec<usize>,
+    /// Sessions of the net that take frames in turn, one or several [default: 1, 2, 4 and so on, up to the threads]
+    #[arg(long, value_name = "N,...", value_parser = values::sessions, value_delimiter = ',')]
+    pub sessions: Vec<usize>,
+    /// Frames of the clip in every run, from its start
+    #[arg(long, value_name = "N", value_parser = values::frames, allow_negative_numbers = true, default_value = "90")]
+    pub frames: u64,
+    /// Writes the pipeline that is recommended
+    #[arg(short, long, value_name = "FILE.toml")]
+    pub output: Option<PathBuf>,
+    /// Draws all that was measured and the frontier
+    #[arg(long, value_name = "FILE.png")]
+    pub plot: Option<PathBuf>,
+    /// Writes all that was measured as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Replaces outputs that are there already, each at once when it is complete
+    #[arg(long)]
+    pub overwrite: bool,
+}
+
 /// `maskline models`
 #[derive(Debug, Subcommand)]
 pub enum ModelsCommand {
@@ -501,6 +574,30 @@ impl BenchArgs {
     }
 }
 
+impl TuneArgs {
+    /// What to search, and for what.
+    pub fn order(&self) -> Order {
+        let rate = self.fps.map(Goal::FramesPerS);
+        let agreement = self.min_agreement.map(Floor::Agreement);
+        Order {
+            clip: self.clip.clone(),
+            models: self.model.clone(),
+            wish: Wish {
+                goal: rate.or(self.latency_ms.map(Goal::LatencyMs)),
+                floor: agreement.or(self.max_loss.map(Floor::LossPoints)),
+            },
+            labels: self.labels.clone(),
+            providers: self.provider.clone(),
+            sizes: self.sizes.clone(),
+            every: self.every.clone(),
+            threads: self.threads.clone(),
+            sessions: self.sessions.clone(),
+            frames: self.frames,
+            output: self.output.clone(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -529,8 +626,18 @@ mod tests {
             ("maskline run a.mp4 --motion magic", "dis-fast"),
             ("maskline run", "<INPUT>"),
             ("maskline fly", "fly"),
-            ("maskline", "run, eval, check, models, bench, doctor"),
+            ("maskline", "run, eval, check, models, bench, tune, doctor"),
             ("maskline check", "FILE.toml"),
+            ("maskline tune --fps 25", "--clip"),
+            ("maskline tune --clip a.mp4 --fps 25 --latency-ms 80", "--latency-ms"),
+            ("maskline tune --clip a.mp4 --latency-ms 0", "above 0"),
+            ("maskline tune --clip a.mp4 --min-agreement 95", "from 0 to 1"),
+            ("maskline tune --clip a.mp4 --min-agreement 0.9 --labels l", "--labels"),
+            ("maskline tune --clip a.mp4 --max-loss 1", "--labels"),
+            ("maskline tune --clip a.mp4 --sizes=", "WIDTHxHEIGHT"),
+            ("maskline tune --clip a.mp4 --every=", "auto or a whole number"),
+            ("maskline tune --clip a.mp4 --provider=", "openvino"),
+            ("maskline tune --clip a.mp4 --model=", "a name or a path"),
         ] {
             let text = one_line(&parse(line).unwrap_err());
             assert!(

@@ -29,6 +29,7 @@ pub mod stats;
 pub mod temporal;
 #[doc(hidden)]
 pub mod testing;
+pub mod tune;
 
 pub use frame::{ClassMap, Frame, VideoFormat};
 pub use infer::{PictureSegmenter, Provider, Segmenter};

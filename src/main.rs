@@ -64,6 +64,7 @@ fn run() -> Result<ExitCode> {
         Command::Check(check) => commands::check::run(check, args.quiet)?,
         Command::Models(command) => commands::models::run(command)?,
         Command::Bench(bench) => commands::bench::run(bench, talk)?,
+        Command::Tune(tune) => commands::tune::run(tune, talk)?,
         Command::Doctor => commands::doctor::run()?,
     }
     Ok(ExitCode::SUCCESS)

@@ -1,5 +1,6 @@
 //! Files that appear under their names when they are complete.
 
+use crate::config::OnExisting;
 use crate::error::{Kind, WithKind, fault};
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -127,6 +128,17 @@ impl Unnamed {
         self.place(|temporary, path| temporary.persist_noclobber(path))
     }
 
+    /// Gives it its name in the way that is wanted where something has it already.
+    ///
+    /// # Errors
+    /// Those of [`Self::claim`] and [`Self::replace`].
+    pub fn name(self, existing: OnExisting) -> Result<()> {
+        match existing {
+            OnExisting::Refuse => self.claim(),
+            OnExisting::Replace => self.replace(),
+        }
+    }
+
     fn place(self, rename: impl FnOnce(TempPath, &Path) -> Result<(), PathPersistError>) -> Result<()> {
         let Self { temporary, path } = self;
         let Some(temporary) = temporary else { return Ok(()) };
@@ -157,6 +169,22 @@ fn named<T>(path: &Path, outcome: io::Result<T>) -> Result<T> {
 pub fn check_free(path: &Path) -> Result<()> {
     if path.is_file() {
         let line = format!("{} exists already: give another name", path.display());
+        return Err(fault(Kind::Usage, line));
+    }
+    PendingFile::create(path).map(drop)
+}
+
+/// The same for a command that has `--overwrite`.
+///
+/// # Errors
+/// Those of [`check_free`] and kind 74 for a folder; with [`OnExisting::Replace`] a file may be there.
+pub fn check_place(path: &Path, existing: OnExisting) -> Result<()> {
+    if path.is_dir() {
+        let line = format!("{} is a folder, wanted a file name", path.display());
+        return Err(fault(Kind::Io, line));
+    }
+    if existing == OnExisting::Refuse && !is_direct(path) && fs::symlink_metadata(path).is_ok() {
+        let line = format!("{} exists already: give another name, or --overwrite to replace it", path.display());
         return Err(fault(Kind::Usage, line));
     }
     PendingFile::create(path).map(drop)

@@ -111,7 +111,8 @@ impl Lines {
     }
 }
 
-fn clock(seconds: f64) -> String {
+/// A duration as people say it.
+pub(crate) fn clock(seconds: f64) -> String {
     let s = seconds.round() as u64;
     match s {
         0..60 => format!("{s} s"),

@@ -133,7 +133,8 @@ pub fn check(path: &Path) -> Result<()> {
     Err(fault(Kind::Usage, line))
 }
 
-fn encode(rgb: &[u8], width: u32, height: u32) -> Result<Vec<u8>> {
+/// An RGB picture as the bytes of a PNG.
+pub(crate) fn encode(rgb: &[u8], width: u32, height: u32) -> Result<Vec<u8>> {
     let mut png = Vec::new();
     let mut encoder = png::Encoder::new(&mut png, width, height);
     encoder.set_color(png::ColorType::Rgb);

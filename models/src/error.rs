@@ -12,6 +12,8 @@ pub enum Kind {
     Usage = 64,
     /// An input file is missing, damaged or of the wrong kind.
     BadInput = 65,
+    /// What was wanted cannot be had here.
+    Unavailable = 69,
     /// A defect of this program.
     Internal = 70,
     /// Reading or writing failed.

@@ -14,9 +14,11 @@ pub mod golden;
 pub mod library;
 pub mod metrics;
 pub mod onnx;
+pub mod precision;
 pub mod store;
 
 pub use classes::{Class, Color};
 pub use contract::{Contract, Head, Input};
 pub use geometry::{Fit, Rect};
+pub use precision::Precision;
 pub use store::{Model, ModelError};

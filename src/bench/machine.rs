@@ -1,10 +1,11 @@
 //! The machine that figures belong to.
 
+use super::table::count;
 use crate::infer::runtime::runtime;
 use crate::stats::usage;
 use anyhow::Result;
 use serde::Serialize;
-use std::fs;
+use std::{fmt, fs};
 
 /// What must stand beside every figure.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -33,6 +34,17 @@ impl Machine {
             load: usage::load(),
             onnxruntime: runtime()?.version.clone(),
         })
+    }
+}
+
+impl fmt::Display for Machine {
+    /// One line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}", self.cpu, count(self.cores, "core"))?;
+        if let Some(load) = self.load {
+            write!(f, ", load {load:.1}")?;
+        }
+        write!(f, "; ONNX Runtime {}", self.onnxruntime)
     }
 }
 

@@ -6,16 +6,8 @@ use std::fmt;
 impl fmt::Display for BenchReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (machine, model, clip) = (&self.machine, &self.model, &self.clip);
-        let load = machine.load.map_or(String::new(), |load| format!(", load {load:.1}"));
-        writeln!(
-            f,
-            "{}, {}{load}; ONNX Runtime {} on {}, {}",
-            machine.cpu,
-            count(machine.cores, "core"),
-            machine.onnxruntime,
-            self.provider.taken,
-            count(self.sessions, "session")
-        )?;
+        let sessions = count(self.sessions, "session");
+        writeln!(f, "{machine} on {}, {sessions}", self.provider.taken)?;
         writeln!(
             f,
             "{} ({}) at {}x{}; {}: {}; {} rounds of {} frames\n",
@@ -89,6 +81,6 @@ fn percent(share: f64) -> String {
     format!("{:.0} %", 100.0 * share)
 }
 
-fn count(n: usize, what: &str) -> String {
+pub(super) fn count(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }

@@ -6,3 +6,4 @@ pub mod doctor;
 pub mod eval;
 pub mod models;
 pub mod run;
+pub mod tune;

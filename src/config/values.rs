@@ -72,6 +72,39 @@ pub fn fps(text: &str) -> Result<f64, String> {
         .ok_or_else(|| format!("found {text}, wanted frames per second above 0, at most 1000"))
 }
 
+/// A time in milliseconds.
+///
+/// # Errors
+/// If it is no number above 0 and at most an hour.
+pub fn milliseconds(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|ms| *ms > 0.0 && *ms <= 3.6e6)
+        .ok_or_else(|| format!("found {text}, wanted milliseconds above 0"))
+}
+
+/// A part of the whole.
+///
+/// # Errors
+/// If it is no number from 0 to 1.
+pub fn share(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|s| (0.0..=1.0).contains(s))
+        .ok_or_else(|| format!("found {text}, wanted a share from 0 to 1, such as 0.95"))
+}
+
+/// Points of a measure in per cent.
+///
+/// # Errors
+/// If it is no number from 0 to 100.
+pub fn points(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|p| (0.0..=100.0).contains(p))
+        .ok_or_else(|| format!("found {text}, wanted points from 0 to 100"))
+}
+
 /// Weight of what was before.
 ///
 /// # Errors
@@ -228,6 +261,8 @@ mod tests {
         assert!(every("0").is_err() && every("25").is_err() && every("often").unwrap_err().contains("auto"));
         assert!(fps("60").is_ok() && fps("0").is_err() && fps("NaN").is_err() && fps("inf").is_err());
         assert!(smooth("0").is_ok() && smooth("1").is_err() && smooth("NaN").is_err() && smooth("-0.1").is_err());
+        assert!(milliseconds("80").is_ok() && milliseconds("0").is_err() && milliseconds("NaN").is_err());
+        assert!(share("0.95").is_ok() && share("95").is_err() && points("1.5").is_ok() && points("-1").is_err());
         assert!(threads("0").is_err() && threads("9999").is_err());
         assert_eq!(speed("fast"), Ok(Speed::Fast));
         assert!(speed("warp").unwrap_err().contains("ultrafast, superfast"));

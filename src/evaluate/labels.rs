@@ -29,6 +29,18 @@ pub fn in_folder(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// The label of a frame.
+///
+/// # Errors
+/// Kind 65 if there is none, or those of [`read`].
+pub fn of_frame(files: &[PathBuf], index: u64) -> Result<ClassMap> {
+    let file = usize::try_from(index).ok().and_then(|i| files.get(i));
+    read(file.ok_or_else(|| {
+        let line = format!("found {} labels, wanted one for each frame, of which there are more", files.len());
+        fault(Kind::BadInput, line)
+    })?)
+}
+
 /// One label: grey or indexed, up to 8 bits.
 ///
 /// # Errors

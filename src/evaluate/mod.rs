@@ -1,22 +1,21 @@
 //! How good the class maps of a clip are: against labels, and against those of a run that infers every frame.
 
-mod labels;
+pub(crate) mod judge;
+pub(crate) mod labels;
+pub(crate) mod spool;
 
 use crate::config::PipelineConfig;
-use crate::error::{Kind, WithKind, fault};
-use crate::frame::ClassMap;
+use crate::error::{Kind, fault};
 use crate::pipeline::Pipeline;
-use crate::postprocess::scale_nearest;
 use crate::source::StopFlag;
 use crate::stats::Report;
 use crate::temporal::TemporalOptions;
-use anyhow::{Context, Result};
-use maskline_models::Class;
-use maskline_models::metrics::{Confusion, IGNORE, Scores, scored_names};
+use anyhow::Result;
+use judge::Judge;
+use maskline_models::metrics::Scores;
 use serde::Serialize;
-use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Seek, Write};
-use std::path::{Path, PathBuf};
+use spool::Spool;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What one way of running a clip gave.
@@ -65,7 +64,7 @@ impl Evaluation {
     /// Those of a run; kind 65 if labels cannot be read or are not one a frame.
     pub fn run(&self, ways: &[TemporalOptions], mut told: impl FnMut(&Outcome) -> Result<()>) -> Result<Vec<Outcome>> {
         let labels = self.labels.as_deref().map(labels::in_folder).transpose()?;
-        let mut spool = Spool::default();
+        let mut reference = None;
         let every_frame = TemporalOptions {
             measure: true,
             ..TemporalOptions::default()
@@ -73,54 +72,58 @@ impl Evaluation {
         let mut outcomes = Vec::new();
         let ways = ways.iter().filter(|way| way.is_wanted());
         for way in std::iter::once(&every_frame).chain(ways) {
-            let outcome = self.one(way, labels.as_deref(), &mut spool)?;
+            let outcome = self.one(way, labels.as_deref(), &mut reference)?;
             told(&outcome)?;
             outcomes.push(outcome);
         }
         Ok(outcomes)
     }
 
-    fn one(&self, way: &TemporalOptions, labels: Option<&[PathBuf]>, spool: &mut Spool) -> Result<Outcome> {
+    /// Without a reference, the class maps of this run become it.
+    fn one(&self, way: &TemporalOptions, labels: Option<&[PathBuf]>, reference: &mut Option<Spool>) -> Result<Outcome> {
         let mut config = self.config.clone();
         config.temporal = TemporalOptions {
             measure: true,
             ..way.clone()
         };
-        let judge = Arc::new(Mutex::new(Judge {
-            spool: std::mem::take(spool),
-            ..Judge::default()
-        }));
-        let (listening, files) = (judge.clone(), labels.map(<[PathBuf]>::to_vec));
+        let first = reference.is_none();
+        let spool = reference.take().map_or_else(Spool::new, Ok)?;
+        let hearing = Arc::new(Mutex::new(Some((spool, Judge::default()))));
+        let (listening, files) = (hearing.clone(), labels.map(<[PathBuf]>::to_vec));
         let cpu_before = crate::stats::usage::cpu_seconds();
         let report = Pipeline::from_config(config)
             .stop_with(self.stop.clone())
             .on_classes(move |frame| {
-                let label = files.as_deref().map(|files| label(files, frame.index)).transpose()?;
-                let mut judge = listening.lock().unwrap_or_else(PoisonError::into_inner);
-                judge.hear(frame.map, frame.classes, label)
+                let label = files.as_deref().map(|files| labels::of_frame(files, frame.index)).transpose()?;
+                let mut hearing = listening.lock().unwrap_or_else(PoisonError::into_inner);
+                let Some((spool, judge)) = hearing.as_mut() else { return Ok(()) };
+                if first {
+                    spool.push(frame.map)?;
+                    judge.agree(frame.map, frame.map);
+                } else if let Some(reference) = spool.next()? {
+                    judge.agree(frame.map, &reference);
+                }
+                if let Some(label) = label {
+                    judge.check(frame.map, frame.classes, &label);
+                }
+                Ok(())
             })
             .run()?;
         let cpu_s = crate::stats::usage::cpu_seconds() - cpu_before;
-        let mut judge = std::mem::take(&mut *judge.lock().unwrap_or_else(PoisonError::into_inner));
+        let heard = hearing.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let (mut spool, judge) = heard.ok_or_else(|| fault(Kind::Internal, "the class maps of a run are gone"))?;
         if let Some(labels) = labels.filter(|l| l.len() as u64 > report.frames.written && self.config.source.frames.is_none()) {
             let (found, frames) = (labels.len(), report.frames.written);
             let line = format!("found {found} labels for {frames} frames, wanted one a frame in the order of their names");
             return Err(fault(Kind::BadInput, line));
         }
-        judge.spool.rewind()?;
-        *spool = judge.spool;
-        Ok(outcome(&report, way, cpu_s, judge.agreed, judge.compared, judge.truth))
+        spool.rewind()?;
+        *reference = Some(spool);
+        Ok(outcome(&report, way, cpu_s, &judge))
     }
 }
 
-fn outcome(
-    report: &Report,
-    way: &TemporalOptions,
-    cpu_s: f64,
-    agreed: u64,
-    compared: u64,
-    truth: Option<(Confusion, Vec<String>)>,
-) -> Outcome {
+fn outcome(report: &Report, way: &TemporalOptions, cpu_s: f64, judge: &Judge) -> Outcome {
     let temporal = report.temporal.clone().unwrap_or_default();
     let frames = report.frames.written;
     Outcome {
@@ -129,91 +132,11 @@ fn outcome(
         smooth: way.smooth,
         frames,
         inferred: report.frames.inferred,
-        agreement: agreed as f64 / compared.max(1) as f64,
+        agreement: judge.agreement(),
         flicker: temporal.flicker,
         age_p95_frames: temporal.age_p95_frames,
         frames_per_s: report.frames_per_s,
         cpu_ms_per_frame: cpu_s * 1000.0 / frames.max(1) as f64,
-        truth: truth.map(|(confusion, names)| confusion.scores(&names)),
-    }
-}
-
-fn label(files: &[PathBuf], index: u64) -> Result<ClassMap> {
-    let file: Option<&Path> = usize::try_from(index).ok().and_then(|i| files.get(i)).map(PathBuf::as_path);
-    labels::read(file.ok_or_else(|| {
-        let line = format!("found {} labels, wanted one for each frame, of which there are more", files.len());
-        fault(Kind::BadInput, line)
-    })?)
-}
-
-/// Hears every class map of a run.
-#[derive(Default)]
-struct Judge {
-    spool: Spool,
-    agreed: u64,
-    compared: u64,
-    truth: Option<(Confusion, Vec<String>)>,
-}
-
-impl Judge {
-    fn hear(&mut self, map: &ClassMap, classes: &[Class], label: Option<ClassMap>) -> Result<()> {
-        let reference = self.spool.next(&map.ids)?;
-        self.agreed += map.ids.iter().zip(&reference).filter(|(a, b)| a == b).count() as u64;
-        self.compared += map.ids.len() as u64;
-        let Some(label) = label else { return Ok(()) };
-        let mut number = [IGNORE; 256];
-        for (i, class) in classes.iter().filter(|c| !c.ignore).enumerate() {
-            number[usize::from(class.id)] = i as u8;
-        }
-        let numbers = |ids: &[u8]| -> Vec<u8> { ids.iter().map(|id| number[usize::from(*id)]).collect() };
-        let names = scored_names(classes);
-        let (confusion, _) = self.truth.get_or_insert_with(|| (Confusion::new(names.len()), names));
-        let map = scale_nearest(map, label.width, label.height);
-        confusion.add(&numbers(&label.ids), &numbers(&map.ids));
-        Ok(())
-    }
-}
-
-/// Class maps of the run that infers every frame, on disk: a long clip has too many for the memory.
-#[derive(Default)]
-struct Spool {
-    written: Option<BufWriter<File>>,
-    read: Option<BufReader<File>>,
-}
-
-impl Spool {
-    /// The map of the frame at hand: `ids` themselves in the first run, what they were then in later ones.
-    fn next(&mut self, ids: &[u8]) -> Result<Vec<u8>> {
-        let mut spool = || -> std::io::Result<Vec<u8>> {
-            if let Some(read) = &mut self.read {
-                let mut reference = vec![0; ids.len()];
-                read.read_exact(&mut reference)?;
-                return Ok(reference);
-            }
-            if self.written.is_none() {
-                self.written = Some(BufWriter::new(tempfile::tempfile()?));
-            }
-            if let Some(written) = &mut self.written {
-                written.write_all(ids)?;
-            }
-            Ok(ids.to_vec())
-        };
-        spool().context("cannot keep class maps in a temporary file").kind(Kind::Io)
-    }
-
-    /// Back to the first frame.
-    fn rewind(&mut self) -> Result<()> {
-        let mut back = || -> Result<File> {
-            let mut file = match (self.written.take(), self.read.take()) {
-                (Some(written), _) => written.into_inner().map_err(std::io::IntoInnerError::into_error)?,
-                (None, Some(read)) => read.into_inner(),
-                (None, None) => tempfile::tempfile()?,
-            };
-            file.rewind()?;
-            Ok(file)
-        };
-        let file = back().context("cannot keep class maps in a temporary file").kind(Kind::Io)?;
-        self.read = Some(BufReader::new(file));
-        Ok(())
+        truth: judge.truth(),
     }
 }

@@ -23,11 +23,7 @@ impl Outputs {
         let mut named = Vec::new();
         for file in self.files {
             let name = file.path().display().to_string();
-            let outcome = match existing {
-                OnExisting::Refuse => file.claim(),
-                OnExisting::Replace => file.replace(),
-            };
-            match outcome {
+            match file.name(existing) {
                 Ok(()) => named.push(name),
                 failed => first_failure = first_failure.and(failed),
             }

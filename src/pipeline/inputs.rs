@@ -7,7 +7,7 @@ use crate::source;
 use std::path::{Path, PathBuf};
 
 /// What `path` is, if this run reads it.
-pub(super) fn read_as(config: &PipelineConfig, path: &Path) -> Option<&'static str> {
+pub(crate) fn read_as(config: &PipelineConfig, path: &Path) -> Option<&'static str> {
     if !path.exists() {
         return None;
     }

@@ -16,7 +16,8 @@ mod tests;
 mod unused;
 mod wire;
 
-pub(crate) use outputs::{Depth, problems as output_problems};
+pub(crate) use inputs::read_as;
+pub(crate) use outputs::{Depth, problems as output_problems, same_file, same_name};
 
 use crate::config::{OnExisting, PipelineConfig};
 use crate::error::{Kind, WithKind, fault, kind_of};
@@ -29,7 +30,7 @@ use crate::preprocess::Preprocessor;
 use crate::sheet::ContactSheet;
 use crate::sink::masks::MaskWriter;
 use crate::sink::{self, SinkOptions, Speed};
-use crate::source::{self, SourceOptions, StopFlag};
+use crate::source::{self, Paced, SourceOptions, StopFlag};
 use crate::stats::{ModelUsed, Report};
 use crate::temporal::{Carrier, Lookout, TemporalOptions};
 use anyhow::Result;
@@ -58,6 +59,8 @@ use std::time::{Duration, Instant};
 pub struct Pipeline {
     config: PipelineConfig,
     on_classes: Option<OnClasses>,
+    /// Frames per second at which frames come, however fast they could.
+    pace: Option<f64>,
     stop: StopFlag,
     started: Instant,
 }
@@ -106,6 +109,7 @@ impl Pipeline {
         Self {
             config,
             on_classes: None,
+            pace: None,
             stop: StopFlag::default(),
             started: Instant::now(),
         }
@@ -273,6 +277,12 @@ impl Pipeline {
         self
     }
 
+    /// Lets frames come at this rate, as those of a camera do, instead of as fast as they are taken.
+    pub(crate) fn paced(mut self, frames_per_s: f64) -> Self {
+        self.pace = Some(frames_per_s);
+        self
+    }
+
     /// Ends the run early, as if the input were over, when this flag is raised.
     pub fn stop_with(mut self, stop: StopFlag) -> Self {
         self.stop = stop;
@@ -302,6 +312,9 @@ impl Pipeline {
         let head = head.kind_config().at("model.head", &config)?.clone();
         let source = source::open(&config.source.input, &source_options(&config, &stop));
         let mut source = source.at("source.input", &config)?;
+        if let Some(frames_per_s) = self.pace {
+            source.frames = Box::new(Paced::new(source.frames, frames_per_s));
+        }
         let format = source.format.clone();
         let input = &model.contract.input;
         let fit = Fit::plan(input, format.width, format.height, config.model.size).kind_config();

@@ -190,7 +190,7 @@ fn parent(name: &str, path: &Path) -> Option<Fault> {
 }
 
 /// Two names of one file, be it through links.
-pub(super) fn same_file(a: &Path, b: &Path) -> bool {
+pub(crate) fn same_file(a: &Path, b: &Path) -> bool {
     match (fs::metadata(a), fs::metadata(b)) {
         (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()) && !is_device(&a),
         _ => false,
@@ -198,7 +198,7 @@ pub(super) fn same_file(a: &Path, b: &Path) -> bool {
 }
 
 /// The same name for files that may not be there yet.
-pub(super) fn same_name(a: &Path, b: &Path) -> bool {
+pub(crate) fn same_name(a: &Path, b: &Path) -> bool {
     is_stdout(a) && is_stdout(b) || a.file_name() == b.file_name() && (a == b || same_file(folder_of(a), folder_of(b)))
 }
 

@@ -4,7 +4,7 @@ use super::wire::Done;
 use super::{Plan, outputs};
 use crate::config::PipelineConfig;
 use crate::stats::{FrameCounts, ProviderUsed, Refusal, Report, TemporalReport, usage};
-use crate::temporal::{Every, TemporalOptions};
+use crate::temporal::TemporalOptions;
 use std::time::Instant;
 
 /// Puts everything together for the end report.
@@ -28,6 +28,7 @@ pub(super) fn report(plan: &Plan, config: &PipelineConfig, done: Done, started: 
         cpu_s: ms(usage::cpu_seconds()),
         frames_per_s: ms(done.counts.written as f64 / stream_s),
         first_frame_ms: done.first_frame.map(|at| ms((at - started).as_secs_f64() * 1e3)),
+        latency: done.latency,
         peak_memory_mib: usage::peak_memory_mib(),
         model: plan.model.clone(),
         provider: ProviderUsed {
@@ -51,10 +52,7 @@ pub(super) fn report(plan: &Plan, config: &PipelineConfig, done: Done, started: 
 /// What was asked for beside what was measured.
 fn temporal(options: &TemporalOptions, measured: TemporalReport) -> TemporalReport {
     TemporalReport {
-        every: match options.every {
-            Every::Frames(n) => n.to_string(),
-            Every::Auto => "auto".into(),
-        },
+        every: options.every.to_string(),
         motion: options.motion.to_string(),
         hold_fps: options.hold_fps,
         smooth: options.smooth,

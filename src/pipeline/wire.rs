@@ -15,7 +15,7 @@ use crate::sheet::ContactSheet;
 use crate::sink::Sink;
 use crate::sink::masks::MaskWriter;
 use crate::source::{Opened, Source, StopFlag};
-use crate::stats::{Ending, FrameCounts, Meter, Stage, StageReport, TemporalReport};
+use crate::stats::{Ending, FrameCounts, Journeys, LatencyReport, Meter, Stage, StageReport, TemporalReport};
 use crate::temporal::{Carried, Carrier, KeyReason, Lookout, Sight};
 use anyhow::Result;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -59,6 +59,7 @@ pub(super) struct Done {
     pub ended_by: Ending,
     pub counts: FrameCounts,
     pub first_frame: Option<Instant>,
+    pub latency: Option<LatencyReport>,
     pub began: Instant,
     pub outputs: Outputs,
 }
@@ -106,6 +107,7 @@ pub(super) struct Tally {
     /// The input ended before the time that it promised.
     damaged: bool,
     first_frame: Option<Instant>,
+    latency: Option<LatencyReport>,
     pub json: Option<PendingFile>,
     pub masks: Option<MaskWriter>,
     sheet: Option<ContactSheet>,
@@ -259,6 +261,7 @@ pub(super) fn run(stages: Stages, stop: StopFlag, progress: impl FnMut(u64) + Se
         ended_by,
         counts: tally.counts,
         first_frame: tally.first_frame,
+        latency: tally.latency,
         began,
         outputs,
     })
@@ -451,14 +454,16 @@ fn write(
     progress: &mut dyn FnMut(u64),
 ) -> Result<()> {
     let mut meter = Meter::new(Stage::Sink, QUEUE_DEPTH_FRAMES);
-    let (mut count, mut first_frame) = (0, None);
+    let (mut count, mut first_frame, mut journeys) = (0, None, Journeys::default());
     while let Some((Segmented { frame, .. }, waiting)) = drawn.take() {
         let started = Instant::now();
         first_frame.get_or_insert(started);
         if let Some(sheet) = &mut sheet {
             sheet.offer(&frame)?;
         }
+        let arrived = frame.arrived;
         sink.write(frame)?;
+        journeys.record(arrived);
         meter.record(started, waiting);
         count += 1;
         progress(count);
@@ -474,6 +479,7 @@ fn write(
         t.video = video;
         t.counts.written = count;
         t.first_frame = first_frame;
+        t.latency = journeys.report();
         t.sheet = sheet;
         t.add(&meter);
     });

@@ -2,12 +2,15 @@
 
 mod file;
 mod inside;
+mod paced;
 mod packets;
 mod pattern;
 mod pictures;
 mod stream;
 mod tracks;
 mod whole;
+
+pub(crate) use paced::Paced;
 
 use crate::error::{Kind, fault};
 use crate::frame::{Frame, PacketStream, VideoFormat};

@@ -3,7 +3,7 @@
 pub mod report;
 pub mod usage;
 
-pub use report::{Ending, FrameCounts, KeyCounts, ModelUsed, ProviderUsed, Refusal, Report, StageReport, TemporalReport};
+pub use report::{Ending, FrameCounts, KeyCounts, LatencyReport, ModelUsed, ProviderUsed, Refusal, Report, StageReport, TemporalReport};
 
 use hdrhistogram::Histogram;
 use std::fmt;
@@ -70,6 +70,38 @@ pub struct Meter {
 /// Longest time that is told from longer ones: one hour.
 const LONGEST_US: u64 = 3_600_000_000;
 
+/// Times between 1 us and [`LONGEST_US`], to three digits.
+fn times() -> Histogram<u32> {
+    Histogram::new_with_bounds(1, LONGEST_US, 3).expect("bounds and digits are within what the histogram takes")
+}
+
+/// Measures how long frames are on their way.
+#[derive(Debug)]
+pub struct Journeys(Histogram<u32>);
+
+impl Default for Journeys {
+    fn default() -> Self {
+        Self(times())
+    }
+}
+
+impl Journeys {
+    /// One frame came in at `arrived` and has just gone out.
+    pub fn record(&mut self, arrived: Instant) {
+        self.0.saturating_record((arrived.elapsed().as_micros() as u64).max(1));
+    }
+
+    /// What it found; `None` without a frame.
+    pub fn report(&self) -> Option<LatencyReport> {
+        let ms = |us: u64| us as f64 / 1000.0;
+        (!self.0.is_empty()).then(|| LatencyReport {
+            p50_ms: ms(self.0.value_at_quantile(0.5)),
+            p95_ms: ms(self.0.value_at_quantile(0.95)),
+            max_ms: ms(self.0.max()),
+        })
+    }
+}
+
 impl Meter {
     /// A meter for a stage with so long a queue before it.
     pub fn new(stage: Stage, capacity_frames: usize) -> Self {
@@ -77,7 +109,7 @@ impl Meter {
             stage,
             threads: 1,
             capacity_frames,
-            times_us: Histogram::new_with_bounds(1, LONGEST_US, 3).expect("bounds and digits are within what the histogram takes"),
+            times_us: times(),
             depth_sum: 0,
             depth_max: 0,
         }
@@ -157,6 +189,22 @@ mod tests {
         let report = meter.report();
         assert_eq!((report.threads, report.frames, report.queue_max_frames), (2, 2, 2));
         assert!(report.max_ms >= 100.0 && report.p50_ms < 100.0, "{report:?}");
+    }
+
+    #[test]
+    fn the_way_of_a_frame_is_measured_from_its_arrival() {
+        let mut journeys = Journeys::default();
+        assert_eq!(journeys.report(), None);
+        let now = Instant::now();
+        for ms in 1..=100 {
+            journeys.record(now - Duration::from_millis(ms));
+        }
+        let report = journeys.report().unwrap();
+        assert!(
+            (50.0..60.0).contains(&report.p50_ms) && (95.0..105.0).contains(&report.p95_ms),
+            "{report:?}"
+        );
+        assert!(report.max_ms >= 100.0, "{report:?}");
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub struct Report {
     pub frames_per_s: f64,
     /// Milliseconds from the start of the process until the first masked frame went to the output; `None` without a frame.
     pub first_frame_ms: Option<f64>,
+    /// How long frames were on their way, from their arrival until the output had them; `None` without a frame.
+    pub latency: Option<LatencyReport>,
     /// Most resident memory in MiB.
     pub peak_memory_mib: f64,
     /// The net.
@@ -74,6 +76,17 @@ pub struct FrameCounts {
     pub nan: u64,
     /// So many were to come, as far as the input tells: exact for pictures, an estimate from time and rate for videos.
     pub expected: Option<u64>,
+}
+
+/// How long frames were on their way. Files come as fast as they are taken, so that most of it is waiting in queues.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LatencyReport {
+    /// Half of the frames took at most that.
+    pub p50_ms: f64,
+    /// 95 % of the frames took at most that.
+    pub p95_ms: f64,
+    /// The slowest frame.
+    pub max_ms: f64,
 }
 
 /// How class maps were carried between inferred frames.

@@ -1,6 +1,7 @@
 //! Which frames are inferred: the key frames.
 
 use super::motion::Motion;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 /// A residual above this (of 255) that motion cannot explain is another scene.
@@ -34,6 +35,15 @@ pub enum Every {
 impl Default for Every {
     fn default() -> Self {
         Self::Frames(1)
+    }
+}
+
+impl fmt::Display for Every {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Frames(n) => write!(f, "{n}"),
+            Self::Auto => f.write_str("auto"),
+        }
     }
 }
 
