@@ -195,12 +195,11 @@ impl<T> Carrier<T> {
         // Only where the near one does not know and the far one does.
         let better: Vec<bool> = near.1.sure.iter().zip(&far.1.sure).map(|(near, far)| !near && *far).collect();
         if better.contains(&true) {
-            self.warper
-                .each(far.1, map.width as usize, map.height as usize, |pixel, from, cell| {
-                    if better[cell] {
-                        map.ids[pixel] = far.0.ids[from];
-                    }
-                });
+            self.warper.each(far.1, map.width as usize, map.height as usize, |run| {
+                if better[run.cell] {
+                    run.copy(&far.0.ids, &mut map.ids);
+                }
+            });
         }
         self.measures.age(age, waiting.pts_ns.abs_diff(from_ns));
         self.measures.shown(&map, waiting.motion.as_ref(), &mut self.warper);
@@ -277,8 +276,8 @@ impl Measures {
         let same_size = |p: &&ClassMap| p.ids.len() == map.ids.len() && !map.ids.is_empty();
         if let (Some(previous), Some(motion)) = (self.previous.as_ref().filter(same_size), motion) {
             let mut changed = 0_usize;
-            warper.each(&motion.back, map.width as usize, map.height as usize, |pixel, from, _| {
-                changed += usize::from(map.ids[pixel] != previous.ids[from]);
+            warper.each(&motion.back, map.width as usize, map.height as usize, |run| {
+                changed += run.differing(&previous.ids, &map.ids);
             });
             self.flicker.add(changed as f64 / map.ids.len() as f64);
         }

@@ -34,24 +34,21 @@ impl Votes {
             self.means.resize(map.ids.len(), fresh);
             return;
         };
-        let mut means = Vec::with_capacity(map.ids.len());
-        warper.each(way, map.width as usize, map.height as usize, |pixel, from, cell| {
-            let (class, held) = (&mut map.ids[pixel], earlier.ids[from]);
-            let before = self.means[from];
-            let mean = if !way.sure[cell] {
-                fresh
-            } else if *class == held {
-                self.smooth * before + fresh
-            } else {
-                let outvoted = self.smooth * before - fresh;
-                if outvoted < 0.0 {
-                    fresh
-                } else {
+        let mut means = vec![fresh; map.ids.len()];
+        warper.each(way, map.width as usize, map.height as usize, |run| {
+            if !way.sure[run.cell] {
+                return;
+            }
+            for (from, to) in run.places() {
+                let (class, held) = (&mut map.ids[to], earlier.ids[from]);
+                let before = self.smooth * self.means[from];
+                if *class == held {
+                    means[to] = before + fresh;
+                } else if before >= fresh {
                     *class = held;
-                    outvoted
+                    means[to] = before - fresh;
                 }
-            };
-            means.push(mean);
+            }
         });
         self.means = means;
     }
