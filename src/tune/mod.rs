@@ -220,8 +220,8 @@ mod tests {
         let line = |tuned: &Tuned, barrier| tuned.shortfall(&Shortfall { nearest: 2, barrier });
         let both = line(&tuned, Barrier::Both { fast: 3 });
         for part in [
-            "at least 25 frames/s with agreement of at least 90.0 %",
-            "what is fast enough has agreement 75.0 % at most",
+            "at least 25 frames/s with an agreement of at least 90.0 %",
+            "what is fast enough has an agreement of 75.0 % at most",
             "nearest is brightness f32 at 64x48 on cpu, 2 x 2, every 4: 30.0 frames/s, agreement 95.0 %",
             "maskline-training quantize",
         ] {

@@ -142,12 +142,12 @@ impl<'a> Picture<'a> {
         let (tuned, clip) = (self.tuned, &self.tuned.clip);
         let clip = clip.name.as_deref().map_or("", |name| name.rsplit('/').next().unwrap_or(name));
         let wanted = match tuned.wanted() {
-            wanted if wanted.is_empty() => "the frontier".into(),
+            wanted if wanted.is_empty() => "what speed costs which quality".into(),
             wanted => format!("wanted: {wanted}"),
         };
         let line = |text: &str, y: i32, style: TextStyle<'_>| area.draw_text(&fitting(text, 128), &style, (16, y)).map_err(failed);
-        line(&format!("{clip}: {wanted}"), 12, font(20, INK))?;
-        line(&tuned.machine.to_string(), 40, font(14, PALE))
+        line(&wanted, 12, font(20, INK))?;
+        line(&format!("{}; {}", fitting(clip, 48), tuned.machine), 40, font(14, PALE))
     }
 
     /// The colours, and what the marks mean.
@@ -156,7 +156,7 @@ impl<'a> Picture<'a> {
         let mut y = 16;
         for (number, name) in self.series.iter().take(rows).enumerate() {
             let style = color(number).filled();
-            area.draw(&Circle::new((12, y + 8), 6, style)).map_err(failed)?;
+            area.draw(&Circle::new((12, y + 7), 6, style)).map_err(failed)?;
             area.draw_text(&fitting(name, 42), &font(14, INK), (26, y)).map_err(failed)?;
             y += 24;
         }
@@ -206,15 +206,25 @@ impl<'a> Picture<'a> {
             let y = 100.0 * miou;
             let line = LineSeries::new([(self.x.start, y), (self.x.end, y)], PALE.stroke_width(1));
             chart.draw_series(line).map_err(failed)?;
-            let style = font(14, PALE).pos(Pos::new(HPos::Left, VPos::Bottom));
-            let label = EmptyElement::at((self.x.start, y)) + Text::new("reference", (6, -3), style);
+            let style = font(14, PALE).pos(Pos::new(HPos::Right, VPos::Bottom));
+            let label = EmptyElement::at((self.x.end, y)) + Text::new("reference", (-6, -3), style);
             chart.draw_series([label]).map_err(failed)?;
         }
         let sign = if self.tuned.aim == Aim::Latency { -1.0 } else { 1.0 };
         let all: Vec<_> = self.tuned.points.iter().filter_map(|p| self.at(p)).collect();
         let beaten = |&(x, y): &(f64, f64)| all.iter().any(|&(a, b)| sign * a >= sign * x && b >= y && (a, b) != (x, y));
-        let mut line: Vec<_> = all.iter().copied().filter(|p| !beaten(p)).collect();
-        line.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let mut best: Vec<_> = all.iter().copied().filter(|p| !beaten(p)).collect();
+        best.sort_by(|a, b| a.0.total_cmp(&b.0));
+        // Between two ways of running there is none: what can be had there is the slower one's speed with the worse one's quality.
+        let corner = |pair: &[(f64, f64)]| {
+            if sign > 0.0 {
+                (pair[0].0, pair[1].1)
+            } else {
+                (pair[1].0, pair[0].1)
+            }
+        };
+        let steps = best.windows(2).flat_map(|pair| [pair[0], corner(pair)]);
+        let line: Vec<_> = steps.chain(best.last().copied()).collect();
         chart
             .draw_series(LineSeries::new(line, PALE.stroke_width(2)))
             .map(drop)
@@ -243,7 +253,7 @@ impl<'a> Picture<'a> {
                 let left = at.0 > f64::midpoint(self.x.start, self.x.end);
                 let (side, x) = if left { (HPos::Right, -16) } else { (HPos::Left, 16) };
                 let style = font(17, INK).pos(Pos::new(side, VPos::Top));
-                let ring = EmptyElement::at(at) + Circle::new((0, 0), 12, INK.stroke_width(2)) + Text::new(word, (x, 6), style);
+                let ring = EmptyElement::at(at) + Circle::new((0, 0), 12, INK.stroke_width(2)) + Text::new(word, (x, 9), style);
                 chart.draw_series([ring]).map_err(failed)?;
             }
         }

@@ -27,6 +27,11 @@ impl fmt::Display for Tuned {
             writeln!(f, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
         }
         write!(f, "\n* on the frontier: nothing is better in one and no worse in the others")?;
+        write!(
+            f,
+            "\np95 ms: 95 % of the frames took at most so long from their arrival to the encoder; frames came at the clip's rate,"
+        )?;
+        write!(f, "\nor at 80 % of what the row can do")?;
         if let Verdict::Recommended { point, .. } = &self.verdict {
             let point = &self.points[*point];
             write!(

@@ -34,7 +34,7 @@ impl Tuned {
     /// What was wanted, in words.
     pub fn wanted(&self) -> String {
         let floor = self.limits.floor.map(|floor| {
-            let above = format!("{} of at least {:.1} %", self.quality_name(), 100.0 * floor);
+            let above = format!("an {} of at least {:.1} %", self.quality_name(), 100.0 * floor);
             match self.wish.floor {
                 Some(Floor::LossPoints(points)) => format!("{above} ({points} points below the reference)"),
                 _ => above,
@@ -51,7 +51,7 @@ impl Tuned {
             Barrier::Speed => "the speed stands in the way: nothing here is that fast".to_owned(),
             Barrier::Quality => format!("the {} stands in the way: nothing here is that good", self.quality_name()),
             Barrier::Both { fast } => format!(
-                "each alone can be had, but what is fast enough has {} {:.1} % at most",
+                "each alone can be had, but what is fast enough has an {} of {:.1} % at most",
                 self.quality_name(),
                 100.0 * self.points[fast].quality()
             ),
