@@ -12,6 +12,7 @@ pub mod point;
 mod recipe;
 mod report;
 mod search;
+mod stall;
 mod table;
 mod truth;
 mod verdict;

@@ -76,7 +76,7 @@ struct Picture<'a> {
 
 impl<'a> Picture<'a> {
     fn new(tuned: &'a Tuned) -> Self {
-        let (x_name, speed) = tuned.speed_axis();
+        let (x_name, speed) = axis(tuned.aim);
         let goal = tuned.limits.goal.map(|goal| match goal {
             Goal::FramesPerS(value) | Goal::LatencyMs(value) => value,
         });
@@ -258,6 +258,14 @@ impl<'a> Picture<'a> {
             }
         }
         Ok(())
+    }
+}
+
+/// What lies along the horizontal axis: its name, and its value for a point.
+fn axis(aim: Aim) -> (&'static str, fn(&Point) -> Option<f64>) {
+    match aim {
+        Aim::Latency => ("latency, p95 (ms)", |p| p.latency_p95_ms),
+        Aim::Rate | Aim::Both => ("frames per second", |p| Some(p.frames_per_s)),
     }
 }
 

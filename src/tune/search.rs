@@ -130,6 +130,12 @@ impl<'a> Search<'a> {
         };
         self.measure_latencies(&mut points)?;
         let verdict = self.decide(&mut points, &limits, reference_size)?;
+        if self.lab.disturbed() > 0 {
+            let runs = self.lab.disturbed();
+            let line = format!("this process stood still for half a second or more in {runs} runs, which do not count");
+            (self.say)(&format!("note: {line}"));
+            self.notes.push(line);
+        }
         Ok(Tuned {
             machine: self.machine,
             clip: self.clip,
@@ -164,7 +170,7 @@ impl<'a> Search<'a> {
             threads: self.machine.cores,
         };
         let config = self.lab.config(net, &setup, Every::Frames(1));
-        let run = self.lab.run(config, true)?;
+        let run = self.lab.run(&config, true)?;
         let maps = run
             .maps
             .ok_or_else(|| fault(Kind::Internal, "the class maps of the reference are gone"))?;
@@ -287,10 +293,10 @@ impl<'a> Search<'a> {
         let mut measured = Vec::new();
         for setup in setups {
             let config = self.lab.short(self.lab.config(&net, &setup, Every::Frames(1)), short);
-            let frames_per_s = self.lab.run(config.clone(), false)?.report.frames_per_s;
+            let frames_per_s = self.lab.run(&config, false)?.report.frames_per_s;
             let latency = match self.aim {
                 Aim::Rate => None,
-                Aim::Latency | Aim::Both => Some(self.lab.latency(config, frames_per_s)?),
+                Aim::Latency | Aim::Both => Some(self.lab.latency(&config, frames_per_s)?),
             };
             let latency_text = latency.map_or(String::new(), |ms| format!(", latency {ms:.0} ms"));
             let line = format!(
@@ -326,10 +332,7 @@ impl<'a> Search<'a> {
                 if self.nets[setup.net].remembers && every_n != Every::Frames(1) {
                     continue;
                 }
-                // With the net on fewer frames nothing gets slower, but for the search for motion.
-                let before = points.iter().filter(|p| p.setup == *setup && p.every != Every::Auto);
-                let least = before.map(|p| p.frames_per_s).reduce(f64::min);
-                points.push(self.measure(*setup, every_n, least, truth)?);
+                points.push(self.measure(*setup, every_n, truth)?);
             }
             if number == 0 {
                 setups = self.drop_pointless(setups, &points);
@@ -344,20 +347,15 @@ impl<'a> Search<'a> {
         Ok(points)
     }
 
-    /// Where it is slower than `least` frames per second, something else may have had the machine: then the faster of two runs
-    /// counts.
-    fn measure(&mut self, setup: Setup, every: Every, least: Option<f64>, truth: &mut Truth) -> Result<Point> {
+    fn measure(&mut self, setup: Setup, every: Every, truth: &mut Truth) -> Result<Point> {
         let net = self.nets[setup.net].clone();
         let config = self.lab.config(&net, &setup, every);
-        let run = self.lab.run(config.clone(), true)?;
+        let run = self.lab.run(&config, true)?;
         let (agreement, miou) = self.lab.judge(truth, &net, run.maps)?;
-        let mut frames_per_s = run.report.frames_per_s;
-        if least.is_some_and(|least| frames_per_s < least) {
-            frames_per_s = frames_per_s.max(self.lab.run(config.clone(), false)?.report.frames_per_s);
-        }
+        let frames_per_s = run.report.frames_per_s;
         let latency = match self.aim {
             Aim::Rate => None,
-            Aim::Latency | Aim::Both => Some(self.lab.latency(config, frames_per_s)?),
+            Aim::Latency | Aim::Both => Some(self.lab.latency(&config, frames_per_s)?),
         };
         let point = Point {
             setup,
@@ -416,7 +414,7 @@ impl<'a> Search<'a> {
                 ..
             } = points[i];
             let config = self.lab.config(&self.nets[setup.net], &setup, every);
-            let latency = self.lab.latency(config, frames_per_s)?;
+            let latency = self.lab.latency(&config, frames_per_s)?;
             let line = format!("{}, every {every}: latency {latency:.0} ms; {}", self.name(&setup), self.lab.left());
             (self.say)(&line);
             points[i].latency_p95_ms = Some(latency);
@@ -441,9 +439,9 @@ impl<'a> Search<'a> {
             }
             let (_, config) = self.recipe(&points[choice], reference_size)?;
             let point = &mut points[choice];
-            point.frames_per_s = self.lab.run(config.clone(), false)?.report.frames_per_s;
+            point.frames_per_s = self.lab.run(&config, false)?.report.frames_per_s;
             if self.aim != Aim::Rate {
-                point.latency_p95_ms = Some(self.lab.latency(config, point.frames_per_s)?);
+                point.latency_p95_ms = Some(self.lab.latency(&config, point.frames_per_s)?);
             }
             point.confirmed = true;
             let Point {

@@ -1,7 +1,6 @@
 //! The result for people.
 
 use super::point::Point;
-use super::wish::Aim;
 use super::{Tuned, Verdict, split};
 use std::fmt;
 
@@ -16,7 +15,7 @@ impl fmt::Display for Tuned {
         let rows: Vec<_> = std::iter::once(self.heading())
             .chain(self.order().into_iter().map(|i| self.row(i)))
             .collect();
-        let widths: Vec<_> = (0..rows[0].len())
+        let widths: Vec<_> = (0..COLUMNS)
             .map(|c| rows.iter().map(|r| r[c].chars().count()).max().unwrap_or(0))
             .collect();
         for row in &rows {
@@ -46,6 +45,7 @@ impl fmt::Display for Tuned {
     }
 }
 
+const COLUMNS: usize = 10;
 /// The last column that is aligned to the left.
 const LAST_WORD: usize = 3;
 
@@ -61,31 +61,20 @@ impl Tuned {
     }
 
     /// Numbers of the points from the fastest to the slowest.
-    pub(super) fn order(&self) -> Vec<usize> {
+    fn order(&self) -> Vec<usize> {
         let mut order: Vec<_> = (0..self.points.len()).collect();
         order.sort_by(|a, b| self.points[*b].faster(&self.points[*a], self.aim));
         order
     }
 
-    fn heading(&self) -> Vec<String> {
+    fn heading(&self) -> [String; COLUMNS] {
         let quality = format!("{} %", self.quality_name());
-        let mut heading: Vec<String> = [
-            "",
-            "model",
-            "precision",
-            "provider",
-            "size",
-            "sessions x threads",
-            "every",
-            "frames/s",
-        ]
-        .map(str::to_owned)
-        .into();
-        heading.extend(["p95 ms".to_owned(), quality]);
-        heading
+        let names = "|model|precision|provider|size|sessions x threads|every|frames/s|p95 ms";
+        let mut names = names.split('|').chain([quality.as_str()]);
+        std::array::from_fn(|_| names.next().unwrap_or_default().to_owned())
     }
 
-    fn row(&self, number: usize) -> Vec<String> {
+    fn row(&self, number: usize) -> [String; COLUMNS] {
         let point: &Point = &self.points[number];
         let (setup, net) = (&point.setup, &self.nets[point.setup.net]);
         let chosen = matches!(&self.verdict, Verdict::Recommended { point, .. } if *point == number);
@@ -95,7 +84,7 @@ impl Tuned {
             (false, true) => " *",
             (false, false) => "",
         };
-        vec![
+        [
             mark.into(),
             net.name.clone(),
             net.precision.to_string(),
@@ -107,13 +96,5 @@ impl Tuned {
             point.latency_p95_ms.map_or("-".into(), |ms| format!("{ms:.0}")),
             format!("{:.2}", 100.0 * point.quality()),
         ]
-    }
-
-    /// What the horizontal axis of the plot is: a name, and its value for a point.
-    pub(super) fn speed_axis(&self) -> (&'static str, fn(&Point) -> Option<f64>) {
-        match self.aim {
-            Aim::Latency => ("latency, p95 (ms)", |p| p.latency_p95_ms),
-            Aim::Rate | Aim::Both => ("frames per second", |p| Some(p.frames_per_s)),
-        }
     }
 }

@@ -65,7 +65,7 @@ impl Tuned {
             _ => smaller,
         };
         format!(
-            "found no way to {}, {barrier}; nearest is {}: {}; {remedy}, or want less",
+            "found no way to {}: {barrier}; nearest is {}: {}; {remedy}, or want less",
             self.wanted(),
             self.describe(nearest),
             self.figures(nearest)
