@@ -13,7 +13,7 @@ use crate::error::{Kind, fault, kind_of};
 use crate::frame::VideoFormat;
 use crate::infer::Provider;
 use crate::infer::runtime::runtime;
-use crate::pipeline::open_model;
+use crate::pipeline::{Pipeline, open_model};
 use crate::source::{self, SourceOptions, StopFlag};
 use crate::temporal::Every;
 use anyhow::Result;
@@ -101,6 +101,7 @@ impl<'a> Search<'a> {
         for note in &self.notes {
             (self.say)(&format!("note: {note}"));
         }
+        let (mut truth, reference_size, reference_miou) = self.run_reference()?;
         let frames = self.lab.frames();
         let short = (frames / SHORT).max(SHORT_AT_LEAST).min(frames);
         let kept = if self.aim == Aim::Both { splits.len().min(2) } else { 1 } as u64;
@@ -108,9 +109,7 @@ impl<'a> Search<'a> {
         let later = self.order.every.len() as u64 * self.runs_a_point() * frames;
         // Frames to run with so many candidates left and so many setups chosen.
         let to_run = |left: u64, chosen: u64, runs: u64| left * tried * runs * short + (chosen + left * kept) * later;
-        self.lab.plan(frames + to_run(candidates.len() as u64, 0, self.runs_a_point()));
-
-        let (mut truth, reference_size, reference_miou) = self.run_reference()?;
+        self.lab.plan(to_run(candidates.len() as u64, 0, self.runs_a_point()));
         let mut setups = Vec::new();
         for (number, candidate) in candidates.iter().enumerate() {
             setups.extend(self.best_splits(candidate, &splits, short)?);
@@ -228,24 +227,9 @@ impl<'a> Search<'a> {
             true => self.order.providers.clone(),
             false => Provider::ORDER.into_iter().filter(|p| there.contains(p)).collect(),
         };
-        let mut candidates = Vec::new();
+        let (mut candidates, mut notes) = (Vec::new(), Vec::new());
         for (number, net) in self.nets.iter().enumerate() {
-            let sizes = if self.order.sizes.is_empty() {
-                net.usual_sizes(&self.format)?
-            } else {
-                let (fit, wrong): (Vec<_>, Vec<_>) = self
-                    .order
-                    .sizes
-                    .iter()
-                    .map(|s| net.check_size(&self.format, *s).map(|()| *s))
-                    .partition(Result::is_ok);
-                let wrong: Vec<_> = wrong.into_iter().filter_map(Result::err).collect();
-                if fit.is_empty() {
-                    return Err(fault(Kind::Config, format!("{}: {}", net.origin, wrong.join("; "))));
-                }
-                self.notes.extend(wrong.iter().map(|why| format!("{}: {why}", net.origin)));
-                fit.into_iter().flatten().collect()
-            };
+            let sizes = self.sizes(net, &mut notes)?;
             for &provider in &providers {
                 let base = Setup {
                     net: number,
@@ -255,21 +239,46 @@ impl<'a> Search<'a> {
                     threads: self.machine.cores,
                 };
                 let config = self.lab.config(net, &base, Every::Frames(1));
-                if let Err(error) = crate::pipeline::Pipeline::from_config(config).open() {
+                if let Err(error) = Pipeline::from_config(config).open() {
                     if named || kind_of(&error) != Kind::Config {
                         return Err(error);
                     }
-                    self.notes.push(format!("{error:#}"));
+                    notes.push(format!("{error:#}"));
                     continue;
                 }
-                candidates.extend(sizes.iter().map(|&size| Setup { size, ..base }));
+                for &size in &sizes {
+                    let candidate = Setup { size, ..base };
+                    if !candidates.contains(&candidate) {
+                        candidates.push(candidate);
+                    }
+                }
             }
             if net.remembers && self.order.every.iter().any(|e| *e != Every::Frames(1)) {
                 let line = format!("{} remembers what it saw, so it runs on every frame, in one session", net.name);
-                self.notes.push(line);
+                notes.push(line);
             }
         }
+        self.notes.extend(notes);
         Ok(candidates)
+    }
+
+    /// Sizes at which a net is tried; a note for each that it does not take.
+    fn sizes(&self, net: &Net, notes: &mut Vec<String>) -> Result<Vec<(u32, u32)>> {
+        if self.order.sizes.is_empty() {
+            return net.usual_sizes(&self.format);
+        }
+        let (mut sizes, mut wrong) = (Vec::new(), Vec::new());
+        for &size in &self.order.sizes {
+            match net.check_size(&self.format, size) {
+                Ok(()) => sizes.push(size),
+                Err(why) => wrong.push(format!("{}: {why}", net.origin)),
+            }
+        }
+        if sizes.is_empty() {
+            return Err(fault(Kind::Config, wrong.join("; ")));
+        }
+        notes.extend(wrong);
+        Ok(sizes)
     }
 
     /// The splits of threads and sessions that are best for what is wanted.
