@@ -249,11 +249,9 @@ impl<'a> Picture<'a> {
             let label = EmptyElement::at(at) + Circle::new((0, 0), 6, fill) + Text::new(every, (8, -18), font(14, ink));
             chart.draw_series([label]).map_err(failed)?;
             if chosen == Some(number) {
-                // To the left of points in the right half, so that it stays in the picture.
-                let left = at.0 > f64::midpoint(self.x.start, self.x.end);
-                let (side, x) = if left { (HPos::Right, -16) } else { (HPos::Left, 16) };
-                let style = font(17, INK).pos(Pos::new(side, VPos::Top));
-                let ring = EmptyElement::at(at) + Circle::new((0, 0), 12, INK.stroke_width(2)) + Text::new(word, (x, 9), style);
+                // Above it, where no point of the frontier is.
+                let style = font(17, INK).pos(Pos::new(HPos::Center, VPos::Bottom));
+                let ring = EmptyElement::at(at) + Circle::new((0, 0), 12, INK.stroke_width(2)) + Text::new(word, (0, -20), style);
                 chart.draw_series([ring]).map_err(failed)?;
             }
         }
