@@ -178,7 +178,7 @@ fn several_sessions_keep_the_order() {
 fn carry(set: &mut Set, options: &TemporalOptions) {
     set.stages.temporal = Some(Temporal {
         lookout: Lookout::new(options, &set.stages.source.format).unwrap(),
-        carrier: Carrier::new(options),
+        carrier: Carrier::new(options, &[]).unwrap(),
         frames_around: options.frames_around(),
     });
 }

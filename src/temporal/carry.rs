@@ -7,7 +7,9 @@ use super::motion::{Motion, MotionMethod};
 use super::votes::Votes;
 use crate::frame::ClassMap;
 use crate::stats::{KeyCounts, TemporalReport};
+use anyhow::Result;
 use hdrhistogram::Histogram;
+use maskline_models::Class;
 use std::collections::VecDeque;
 
 /// What is known of a frame before it is inferred.
@@ -61,20 +63,24 @@ pub struct Carrier<T> {
 }
 
 impl<T> Carrier<T> {
-    /// A carrier that does what these say.
-    pub fn new(options: &TemporalOptions) -> Self {
+    /// A carrier that does what these say, for maps of these classes.
+    ///
+    /// # Errors
+    /// Kind 78 if the options name a class that there is not.
+    pub fn new(options: &TemporalOptions, classes: &[Class]) -> Result<Self> {
         let follow = options.motion != MotionMethod::None;
-        Self {
+        let smooth = options.smooth_by_id(classes)?;
+        Ok(Self {
             lookahead: options.lookahead && follow,
             follow,
-            votes: (options.smooth > 0.0).then(|| Votes::new(options.smooth)),
+            votes: options.is_smoothed().then(|| Votes::new(smooth)),
             warper: Warper::default(),
             key: None,
             way: None,
             age: 0,
             waiting: VecDeque::new(),
             measures: Measures::new(),
-        }
+        })
     }
 
     /// Takes the next frame, with its map if it was inferred, and gives those whose maps are decided.
@@ -341,11 +347,12 @@ mod tests {
     }
 
     fn carrier(lookahead: bool, smooth: f32) -> Carrier<u32> {
-        Carrier::new(&TemporalOptions {
+        let options = TemporalOptions {
             lookahead,
             smooth,
             ..TemporalOptions::default()
-        })
+        };
+        Carrier::new(&options, &[]).unwrap()
     }
 
     fn sight(t: u32, key: bool) -> Sight {
@@ -428,15 +435,26 @@ mod tests {
 
     #[test]
     fn motion_that_is_only_measured_moves_nothing() {
-        let mut carrier = Carrier::new(&TemporalOptions {
+        let options = TemporalOptions {
             motion: MotionMethod::None,
             measure: true,
             ..TemporalOptions::default()
-        });
+        };
+        let mut carrier = Carrier::new(&options, &[]).unwrap();
         carrier.next(0, 0, sight(0, true), Some(world(0)));
         let second = carrier.next(1, 1, sight(1, false), None);
         assert_eq!(second[0].map, world(0));
         assert!(carrier.report().flicker.unwrap() > 0.5, "the picture moved on");
+    }
+
+    #[test]
+    fn a_class_that_there_is_not_cannot_be_smoothed() {
+        let options = TemporalOptions {
+            smooth_of: [("cow".to_owned(), 0.5)].into(),
+            ..TemporalOptions::default()
+        };
+        let error = Carrier::<u32>::new(&options, &[]).err().unwrap().to_string();
+        assert!(options.is_wanted() && error.contains("\"cow\""), "{error}");
     }
 
     #[test]
