@@ -242,7 +242,11 @@ fn the_report_accounts_for_every_frame_and_names_what_ran() {
 fn sessions_and_threads_are_as_many_as_asked_for_and_change_no_pixel() {
     let bench = Bench::new();
     Clip::regular(320, 240, 12).write(&bench.path("in.mp4"));
-    for (sessions, flags) in [(1, "--threads 1"), (3, "--threads 3"), (2, "--decoder-threads 1 --encoder-threads 1")] {
+    for (sessions, flags) in [
+        (1, "--threads 1"),
+        (3, "--threads 3"),
+        (2, "--decoder-threads 1 --encoder-threads 1"),
+    ] {
         let line = format!("in.mp4 -o {sessions}.mp4 --masks {sessions} --sessions {sessions} --report {sessions}.json {flags}");
         bench.run(&line).ok();
         let report = report(&bench.path(&format!("{sessions}.json")));

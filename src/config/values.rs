@@ -111,13 +111,10 @@ pub fn sessions(text: &str) -> Result<usize, String> {
 }
 
 fn whole(text: &str, what: &str, most: u64) -> Result<u64, String> {
-    text.parse()
-        .ok()
-        .filter(|n| (1..=most).contains(n))
-        .ok_or_else(|| match most {
-            u64::MAX => format!("found {text}, wanted a whole number of {what}, at least 1"),
-            _ => format!("found {text}, wanted a whole number of {what}, at least 1 and at most {most}"),
-        })
+    text.parse().ok().filter(|n| (1..=most).contains(n)).ok_or_else(|| match most {
+        u64::MAX => format!("found {text}, wanted a whole number of {what}, at least 1"),
+        _ => format!("found {text}, wanted a whole number of {what}, at least 1 and at most {most}"),
+    })
 }
 
 /// How much time H.264 takes for a smaller file, by the names of x264.

@@ -530,8 +530,8 @@ fn temporal(options: &TemporalOptions, format: &VideoFormat, model: &Model, clas
     }
     Ok(Some(wire::Temporal {
         lookout: Lookout::new(options, format)?,
-        carrier: Carrier::new(options, classes)?,
-        frames_around: options.frames_around(),
+        carrier: Carrier::new(options, format, classes)?,
+        frames_around: options.frames_around(format),
     }))
 }
 
