@@ -104,7 +104,7 @@ pub struct RunArgs {
     /// Writes a PNG with six frames of the masked video
     #[arg(long, value_name = "FILE")]
     pub sheet: Option<PathBuf>,
-    /// How much time H.264 takes for a smaller file: ultrafast to medium, as in x264 [default: superfast]
+    /// How much time H.264 takes for a smaller file: ultrafast to medium, as in x264 [default: superfast, with --hold-fps ultrafast]
     #[arg(long, value_name = "SPEED", value_parser = values::speed)]
     pub speed: Option<Speed>,
     /// Constant quality of the video, 0 (best) to 51 [default: 21]
@@ -149,7 +149,7 @@ pub struct RunArgs {
     /// Threads of the video decoder [default: one a core]
     #[arg(long, value_name = "N", value_parser = values::threads, allow_negative_numbers = true)]
     pub decoder_threads: Option<usize>,
-    /// Threads of the video encoder [default: what its library takes for the cores there are]
+    /// Threads of the video encoder [default: one a core]
     #[arg(long, value_name = "N", value_parser = values::threads, allow_negative_numbers = true)]
     pub encoder_threads: Option<usize>,
     /// How class maps are carried between inferred frames.
@@ -173,6 +173,9 @@ pub struct TemporalArgs {
     /// How much an earlier class weighs against flicker, 0 to below 1 [default: 0]
     #[arg(long, value_name = "S", value_parser = values::smooth, allow_negative_numbers = true)]
     pub smooth: Option<f32>,
+    /// The same for single classes: pedestrian=0.8,sign=0
+    #[arg(long, value_name = "CLASS=S,...", value_parser = values::smooth_of, value_delimiter = ',')]
+    pub smooth_of: Option<Vec<(String, f32)>>,
     /// Does not wait for the next inferred frame before a carried map is decided
     #[arg(long)]
     pub no_lookahead: bool,
@@ -189,6 +192,9 @@ impl TemporalArgs {
         options.hold_fps = self.hold_fps.or(options.hold_fps);
         options.motion = self.motion.unwrap_or(options.motion);
         options.smooth = self.smooth.unwrap_or(options.smooth);
+        if let Some(smooth_of) = &self.smooth_of {
+            options.smooth_of = smooth_of.iter().cloned().collect();
+        }
         options.lookahead &= !self.no_lookahead;
     }
 }
@@ -237,6 +243,13 @@ pub struct EvalArgs {
     /// How much an earlier class weighs against flicker, one or several
     #[arg(long, value_name = "S,...", value_parser = values::smooth, value_delimiter = ',', default_value = "0")]
     pub smooth: Vec<f32>,
+    /// The same for single classes, in every run but the first: pedestrian=0.8,sign=0
+    #[arg(long, value_name = "CLASS=S,...", value_parser = values::smooth_of, value_delimiter = ',')]
+    pub smooth_of: Vec<(String, f32)>,
+    /// Leaves the net out where there is no time for it at this rate in frames per second, which is easier to hold here, as
+    /// nothing is drawn and encoded
+    #[arg(long, value_name = "FPS", value_parser = values::fps, allow_negative_numbers = true)]
+    pub hold_fps: Option<f64>,
     /// Does not wait for the next inferred frame before a carried map is decided
     #[arg(long)]
     pub no_lookahead: bool,
@@ -271,6 +284,8 @@ impl EvalArgs {
                     every,
                     motion,
                     smooth,
+                    smooth_of: self.smooth_of.iter().cloned().collect(),
+                    hold_fps: self.hold_fps,
                     lookahead: !self.no_lookahead,
                     ..TemporalOptions::default()
                 }));
@@ -518,7 +533,7 @@ impl RunArgs {
         set_some(&mut config.output.json, &self.json);
         set_some(&mut config.output.report, &self.report);
         set_some(&mut config.output.sheet, &self.sheet);
-        set(&mut config.output.speed, &self.speed);
+        set_some(&mut config.output.speed, &self.speed);
         set_some(&mut config.output.quality, &self.quality);
         if self.overwrite {
             config.output.existing = OnExisting::Replace;
@@ -534,6 +549,7 @@ impl RunArgs {
             (self.decoder_threads.is_some(), "source.threads"),
             (self.encoder_threads.is_some(), "output.threads"),
             (self.temporal.motion.is_some(), "temporal.motion"),
+            (self.temporal.smooth_of.is_some(), "temporal.smooth_of"),
             (self.temporal.no_lookahead, "temporal.lookahead"),
             (self.alpha.is_some(), "overlay.alpha"),
             (self.only.is_some(), "overlay.only"),

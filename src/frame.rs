@@ -78,6 +78,15 @@ impl VideoFormat {
             (width.div_ceil(2), height.div_ceil(2))
         }
     }
+
+    /// Bytes of a picture: a byte of luma a pixel, and two of chroma for four of them. Rows may take more in memory.
+    pub fn bytes(&self) -> usize {
+        let pixels = |plane| {
+            let (width, height) = self.plane_size(plane);
+            width * height
+        };
+        pixels(0) + 2 * pixels(1)
+    }
 }
 
 /// Memory that holds the planes of one frame, wherever it came from.

@@ -30,6 +30,12 @@ legend = \"no\"
 
 [outptu]
 video = \"x.mp4\"
+
+[temporal]
+smooth_of = { car = 1.0, sign = \"a\", road = 0.5 }
+
+[execution]
+sessions = 65
 ";
     bench.write("bad.toml", text);
     for command in ["check", "run"] {
@@ -46,6 +52,9 @@ video = \"x.mp4\"
             ("bad.toml:13:17: overlay.only:", "a list of texts"),
             ("bad.toml:14:10: overlay.legend:", "true or false"),
             ("bad.toml:16:2: unknown section \"outptu\"", "output"),
+            ("bad.toml:20:21: temporal.smooth_of.car:", "below 1"),
+            ("bad.toml:20:33: temporal.smooth_of.sign:", "a number"),
+            ("bad.toml:23:12: execution.sessions:", "64"),
         ];
         assert_eq!(found.len(), wanted.len(), "{}", ran.stderr);
         for (line, (start, part)) in found.iter().zip(wanted) {

@@ -239,6 +239,25 @@ fn the_report_accounts_for_every_frame_and_names_what_ran() {
 }
 
 #[test]
+fn sessions_and_threads_are_as_many_as_asked_for_and_change_no_pixel() {
+    let bench = Bench::new();
+    Clip::regular(320, 240, 12).write(&bench.path("in.mp4"));
+    for (sessions, flags) in [
+        (1, "--threads 1"),
+        (3, "--threads 3"),
+        (2, "--decoder-threads 1 --encoder-threads 1"),
+    ] {
+        let line = format!("in.mp4 -o {sessions}.mp4 --masks {sessions} --sessions {sessions} --report {sessions}.json {flags}");
+        bench.run(&line).ok();
+        let report = report(&bench.path(&format!("{sessions}.json")));
+        let infer = report.stages.iter().find(|s| s.stage == "infer").unwrap();
+        assert_eq!((infer.threads, report.frames.written), (sessions, 12));
+        let mask = |folder: u8| fs::read(bench.path(&format!("{folder}/000007.png"))).unwrap();
+        assert_eq!(mask(sessions as u8), mask(1));
+    }
+}
+
+#[test]
 fn start_and_frames_cut_a_piece_out_that_begins_at_zero() {
     let bench = Bench::new();
     Clip::regular(320, 240, 60).write(&bench.path("in.mp4"));

@@ -128,7 +128,7 @@ impl Stages {
         let format = source.format.clone();
         let wrong = |message| fault(Kind::Config, message);
         let fit = Fit::plan(input, format.width, format.height, config.model.size).map_err(wrong)?;
-        let (nets, provider) = sessions::open(&model, head, fit, &config.session)?;
+        let (nets, provider) = sessions::open(&model, head, fit, &config.session, false)?;
         let head = model.contract.head(head).map_err(wrong)?;
         let mut stages = Self {
             input: config.source.input.clone(),

@@ -83,11 +83,11 @@ pub struct OutputConfig {
     pub report: Option<PathBuf>,
     /// PNG with six frames of the masked video.
     pub sheet: Option<PathBuf>,
-    /// How much time H.264 takes for a smaller file.
-    pub speed: Speed,
+    /// How much time H.264 takes for a smaller file; `None` for the default, which is the fastest where a rate is to be held.
+    pub speed: Option<Speed>,
     /// Constant quality of the video, 0 (best) to 51; `None` for the default.
     pub quality: Option<u32>,
-    /// Threads of the video encoder; `None` for what its library takes for the cores there are.
+    /// Threads of the video encoder; `None` for one a core at most.
     pub threads: Option<usize>,
     /// What happens to a file that is there already.
     pub existing: OnExisting,
@@ -190,6 +190,7 @@ fn temporal(section: &mut Section<'_>) -> TemporalOptions {
         motion: section.text("motion", |m| m.parse()).unwrap_or(default.motion),
         hold_fps: section.number("hold_fps", values::fps).or(default.hold_fps),
         smooth: section.number("smooth", values::smooth).unwrap_or(default.smooth),
+        smooth_of: section.numbers("smooth_of", values::smooth).unwrap_or_default(),
         lookahead: section.flag("lookahead").unwrap_or(default.lookahead),
         ..default
     }
@@ -213,7 +214,7 @@ fn output(section: &mut Section<'_>, base: &Path) -> OutputConfig {
         json: file("json"),
         report: file("report"),
         sheet: file("sheet"),
-        speed: section.text("speed", values::speed).unwrap_or_default(),
+        speed: section.text("speed", values::speed),
         quality: section.number("quality", values::quality),
         threads: section.number("threads", values::threads),
         existing: match section.flag("overwrite") {

@@ -1,6 +1,7 @@
 //! TOML with positions: reads what is known, remembers what is wrong, and reports all of it at the end.
 
 use super::Places;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use toml::Spanned;
@@ -161,6 +162,25 @@ impl<'d> Section<'d> {
             }
         }
         Some(texts)
+    }
+
+    /// A table of numbers, each read by `parse` as it is written.
+    pub fn numbers<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Option<BTreeMap<String, T>> {
+        let value = self.value(key)?;
+        let Some(table) = value.get_ref().as_table() else {
+            self.wrong_type(key, value, "a table of numbers, such as { car = 0.5 }");
+            return None;
+        };
+        let mut numbers = BTreeMap::new();
+        for (name, item) in table {
+            let name = name.get_ref();
+            match number(item.get_ref()).map(&parse) {
+                Some(Ok(number)) => drop(numbers.insert(name.to_string(), number)),
+                Some(Err(message)) => self.problems.push((item.span(), format!("{}.{key}.{name}: {message}", self.name))),
+                None => self.wrong_type(&format!("{key}.{name}"), item, "a number"),
+            }
+        }
+        Some(numbers)
     }
 
     /// Says that something is wrong with a key.

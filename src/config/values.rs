@@ -116,6 +116,17 @@ pub fn smooth(text: &str) -> Result<f32, String> {
         .ok_or_else(|| format!("found {text}, wanted a number from 0 (none) to below 1"))
 }
 
+/// The weight for one class: `CLASS=S`.
+///
+/// # Errors
+/// If there is no `=`, no name before it or no weight behind it.
+pub fn smooth_of(text: &str) -> Result<(String, f32), String> {
+    match text.rsplit_once('=') {
+        Some((class, weight)) if !class.is_empty() => Ok((class.into(), smooth(weight)?)),
+        _ => Err(format!("found {text:?}, wanted CLASS=S, such as car=0.6")),
+    }
+}
+
 /// A number of threads, at least one.
 ///
 /// # Errors
@@ -133,10 +144,10 @@ pub fn sessions(text: &str) -> Result<usize, String> {
 }
 
 fn whole(text: &str, what: &str, most: u64) -> Result<u64, String> {
-    text.parse()
-        .ok()
-        .filter(|n| (1..=most).contains(n))
-        .ok_or_else(|| format!("found {text}, wanted a whole number of {what}, at least 1"))
+    text.parse().ok().filter(|n| (1..=most).contains(n)).ok_or_else(|| match most {
+        u64::MAX => format!("found {text}, wanted a whole number of {what}, at least 1"),
+        _ => format!("found {text}, wanted a whole number of {what}, at least 1 and at most {most}"),
+    })
 }
 
 /// How much time H.264 takes for a smaller file, by the names of x264.

@@ -231,7 +231,7 @@ impl Pipeline {
 
     /// Gives H.264 so much time for a smaller file.
     pub fn speed(mut self, speed: Speed) -> Self {
-        self.config.output.speed = speed;
+        self.config.output.speed = Some(speed);
         self
     }
 
@@ -323,8 +323,14 @@ impl Pipeline {
             Some(_) => Some(Overlay::new(&head.classes, &format, config.overlay.clone()).at("overlay.only", &config)?),
             None => None,
         };
-        let (segmenters, provider) = sessions::open(&model, config.model.head.as_deref(), fit, &config.session)?;
-        let temporal = temporal(&config.temporal, &format, &model)?;
+        let (segmenters, provider) = sessions::open(
+            &model,
+            config.model.head.as_deref(),
+            fit,
+            &config.session,
+            config.temporal.is_sparse(),
+        )?;
+        let temporal = temporal(&config.temporal, &format, &model, &head.classes).at("temporal.smooth_of", &config)?;
         let masks = config.output.masks.as_deref();
         let masks = masks
             .map(|folder| MaskWriter::create(folder, &palette(&head.classes)))
@@ -506,14 +512,25 @@ fn check_values(config: &PipelineConfig) -> Result<()> {
     if config.source.frames == Some(0) {
         return Err(fault(Kind::Usage, "frames is 0, wanted at least 1"));
     }
-    if config.session.threads == Some(0) {
-        return Err(fault(Kind::Usage, "threads is 0, wanted at least 1"));
+    let counts = [
+        ("threads", config.session.threads),
+        ("sessions", config.session.sessions),
+        ("decoder threads", config.source.threads),
+        ("encoder threads", config.output.threads),
+    ];
+    if let Some((what, _)) = counts.iter().find(|(_, count)| *count == Some(0)) {
+        return Err(fault(Kind::Usage, format!("{what} is 0, wanted at least 1")));
+    }
+    let temporal = &config.temporal;
+    let smooth = std::iter::once(&temporal.smooth).chain(temporal.smooth_of.values());
+    if let Some(smooth) = smooth.into_iter().find(|s| !(0.0..1.0).contains(*s)) {
+        return Err(fault(Kind::Usage, format!("smooth is {smooth}, wanted 0 to below 1")));
     }
     Ok(())
 }
 
 /// What carries class maps, if it is wanted.
-fn temporal(options: &TemporalOptions, format: &VideoFormat, model: &Model) -> Result<Option<wire::Temporal>> {
+fn temporal(options: &TemporalOptions, format: &VideoFormat, model: &Model, classes: &[Class]) -> Result<Option<wire::Temporal>> {
     if !options.is_wanted() {
         return Ok(None);
     }
@@ -526,8 +543,8 @@ fn temporal(options: &TemporalOptions, format: &VideoFormat, model: &Model) -> R
     }
     Ok(Some(wire::Temporal {
         lookout: Lookout::new(options, format)?,
-        carrier: Carrier::new(options),
-        frames_around: options.frames_around(),
+        carrier: Carrier::new(options, format, classes)?,
+        frames_around: options.frames_around(format),
     }))
 }
 
@@ -547,8 +564,13 @@ pub(crate) fn source_options(config: &PipelineConfig, stop: &StopFlag) -> Source
 /// How the video of a configuration is written.
 pub(crate) fn sink_options(config: &PipelineConfig) -> SinkOptions {
     let default = SinkOptions::default();
+    // Whoever asks for a rate cares more for it than for a smaller file.
+    let usual = match config.temporal.hold_fps {
+        Some(_) => Speed::Ultrafast,
+        None => Speed::default(),
+    };
     SinkOptions {
-        speed: config.output.speed,
+        speed: config.output.speed.unwrap_or(usual),
         quality: config.output.quality.unwrap_or(default.quality),
         threads: config.output.threads,
         ..default

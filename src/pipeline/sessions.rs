@@ -11,7 +11,8 @@ use maskline_models::{Fit, Model};
 /// Sessions on the CPU where nobody says how many.
 const SESSIONS_ON_CPU: usize = 2;
 
-/// Opens the sessions that take frames in turn, and says what runs them.
+/// Opens the sessions that take frames in turn, and says what runs them. `sparse`: so few frames are inferred that two
+/// inferences would hardly ever run at once; then one session with all threads gives each map sooner and takes less memory.
 ///
 /// # Errors
 /// Those of [`OnnxSegmenter::open`].
@@ -20,10 +21,11 @@ pub(crate) fn open(
     head: Option<&str>,
     fit: Fit,
     options: &SessionOptions,
+    sparse: bool,
 ) -> Result<(Vec<Box<dyn Segmenter>>, ProviderReport)> {
     let independent = model.contract.states.is_empty();
     let wanted = options.sessions.filter(|_| independent);
-    let on_cpu = wanted.unwrap_or(if independent { SESSIONS_ON_CPU } else { 1 });
+    let on_cpu = wanted.unwrap_or(if independent && !sparse { SESSIONS_ON_CPU } else { 1 });
     let (sessions, threads) = match options.provider {
         Provider::Auto | Provider::Cpu => split(cores(options), on_cpu, options.sessions.is_some()),
         _ => (wanted.unwrap_or(1), cores(options)),

@@ -56,6 +56,7 @@ fn temporal(options: &TemporalOptions, measured: TemporalReport) -> TemporalRepo
         motion: options.motion.to_string(),
         hold_fps: options.hold_fps,
         smooth: options.smooth,
+        smooth_of: options.smooth_of.clone(),
         lookahead: options.lookahead,
         ..measured
     }

@@ -178,8 +178,8 @@ fn several_sessions_keep_the_order() {
 fn carry(set: &mut Set, options: &TemporalOptions) {
     set.stages.temporal = Some(Temporal {
         lookout: Lookout::new(options, &set.stages.source.format).unwrap(),
-        carrier: Carrier::new(options),
-        frames_around: options.frames_around(),
+        carrier: Carrier::new(options, &set.stages.source.format, &[]).unwrap(),
+        frames_around: options.frames_around(&set.stages.source.format),
     });
 }
 

@@ -3,7 +3,6 @@
 use crate::config::PipelineConfig;
 use crate::infer::Provider;
 use crate::overlay::OverlayOptions;
-use crate::sink::Speed;
 use crate::temporal::TemporalOptions;
 use std::path::Path;
 
@@ -52,7 +51,7 @@ pub(super) fn notes(config: &PipelineConfig, taken: &str, recurrent: bool) -> Ve
         note(drawn.alpha != usual.alpha, "overlay.alpha", why);
         note(drawn.only.is_some(), "overlay.only", why);
         note(drawn.outlines, "overlay.outlines", why);
-        note(config.output.speed != Speed::default(), "output.speed", why);
+        note(config.output.speed.is_some(), "output.speed", why);
         note(config.output.quality.is_some(), "output.quality", why);
         note(config.output.threads.is_some(), "output.threads", why);
     }

@@ -116,7 +116,7 @@ impl Container {
         // A fragment ends at a keyframe; at low rates a group still has some frames to be worth its keyframe.
         let interval = options.keyframe_interval.unwrap_or((per_second.round() as u32).clamp(8, 250));
         match self {
-            Self::Mp4 | Self::Matroska => h264(interval, options),
+            Self::Mp4 | Self::Matroska => h264(interval, format.height, options),
             Self::WebM => vp9(interval, options),
         }
     }
@@ -143,7 +143,14 @@ const TIMESCALE: u32 = 90_000;
 /// Width and height that both encoders stop at.
 const LARGEST: u32 = 16_384;
 
-fn h264(interval: u32, options: &SinkOptions) -> Result<gst::Element> {
+/// x264 by itself takes half as many threads again as there are cores, since it waits for pictures at times; here others work
+/// then. Every thread holds pictures of its own, and more than one for 32 rows only wait for each other.
+fn h264_threads(height: u32) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    cores.min((height as usize).div_ceil(32)).max(1)
+}
+
+fn h264(interval: u32, height: u32, options: &SinkOptions) -> Result<gst::Element> {
     let encoder = element("x264enc")?;
     encoder.set_property_from_str("speed-preset", options.speed.name());
     encoder.set_property_from_str("pass", "qual");
@@ -151,7 +158,7 @@ fn h264(interval: u32, options: &SinkOptions) -> Result<gst::Element> {
     // Without it, constant quality is bounded by a bitrate meant for a video call.
     encoder.set_property("vbv-buf-capacity", 0_u32);
     encoder.set_property("key-int-max", interval);
-    encoder.set_property("threads", options.threads.unwrap_or(0) as u32);
+    encoder.set_property("threads", options.threads.unwrap_or_else(|| h264_threads(height)) as u32);
     // No pictures out of order: times are the same in a finished and in a broken-off file.
     encoder.set_property("option-string", "bframes=0");
     Ok(encoder)

@@ -61,7 +61,7 @@ pub struct SinkOptions {
     pub speed: Speed,
     /// Constant quality, 0 (best) to 51; x264's crf.
     pub quality: u32,
-    /// Threads of the encoder; without a number, as many as there are cores.
+    /// Threads of the encoder; without a number, one a core at most.
     pub threads: Option<usize>,
     /// Frames from one keyframe to the next at most; without a number, about a second.
     pub keyframe_interval: Option<u32>,

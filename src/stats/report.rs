@@ -2,6 +2,7 @@
 
 use crate::infer::{Provider, ProviderReport};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// What a run did.
@@ -100,6 +101,9 @@ pub struct TemporalReport {
     pub hold_fps: Option<f64>,
     /// Weight of a pixel's earlier class.
     pub smooth: f32,
+    /// The same for single classes.
+    #[serde(default)]
+    pub smooth_of: BTreeMap<String, f32>,
     /// Whether frames waited for the next key frame.
     pub lookahead: bool,
     /// Why frames were inferred.

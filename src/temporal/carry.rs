@@ -1,13 +1,15 @@
 //! Class maps carried from key frames to the frames between them.
 
-use super::TemporalOptions;
 use super::field::{Field, Warper};
 use super::keys::KeyReason;
 use super::motion::{Motion, MotionMethod};
 use super::votes::Votes;
-use crate::frame::ClassMap;
+use super::{TemporalOptions, frames_waiting};
+use crate::frame::{ClassMap, VideoFormat};
 use crate::stats::{KeyCounts, TemporalReport};
+use anyhow::Result;
 use hdrhistogram::Histogram;
+use maskline_models::Class;
 use std::collections::VecDeque;
 
 /// What is known of a frame before it is inferred.
@@ -57,24 +59,31 @@ pub struct Carrier<T> {
     way: Option<Field>,
     age: u32,
     waiting: VecDeque<Waiting<T>>,
+    /// More do not wait: the oldest then gets what the key frame before says, which is mostly the nearer one anyway.
+    most_waiting: usize,
     measures: Measures,
 }
 
 impl<T> Carrier<T> {
-    /// A carrier that does what these say.
-    pub fn new(options: &TemporalOptions) -> Self {
+    /// A carrier that does what these say, for frames of this format and maps of these classes.
+    ///
+    /// # Errors
+    /// Kind 78 if the options name a class that there is not.
+    pub fn new(options: &TemporalOptions, format: &VideoFormat, classes: &[Class]) -> Result<Self> {
         let follow = options.motion != MotionMethod::None;
-        Self {
+        let smooth = options.smooth_by_id(classes)?;
+        Ok(Self {
             lookahead: options.lookahead && follow,
             follow,
-            votes: (options.smooth > 0.0).then(|| Votes::new(options.smooth)),
+            votes: options.is_smoothed().then(|| Votes::new(smooth)),
             warper: Warper::default(),
             key: None,
             way: None,
             age: 0,
             waiting: VecDeque::new(),
+            most_waiting: frames_waiting(format),
             measures: Measures::new(),
-        }
+        })
     }
 
     /// Takes the next frame, with its map if it was inferred, and gives those whose maps are decided.
@@ -96,7 +105,9 @@ impl<T> Carrier<T> {
             };
             if self.lookahead && waiting.motion.is_some() {
                 self.waiting.push_back(waiting);
-                return Vec::new();
+                let decided = self.waiting.len() > self.most_waiting;
+                let oldest = self.waiting.pop_front_if(|_| decided);
+                return oldest.into_iter().map(|w| self.behind(w)).collect();
             }
             return vec![self.behind(waiting)];
         };
@@ -305,8 +316,21 @@ impl Measures {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::{Matrix, PixelFormat, Range};
 
     const SIZE: (u32, u32) = (16, 8);
+
+    fn format((width, height): (u32, u32)) -> VideoFormat {
+        VideoFormat {
+            width,
+            height,
+            pixels: PixelFormat::I420,
+            matrix: Matrix::Bt709,
+            range: Range::Limited,
+            rate: None,
+            pixel_aspect: (1, 1),
+        }
+    }
 
     /// Everything moves one pixel to the right from frame to frame.
     fn pan() -> Motion {
@@ -341,11 +365,12 @@ mod tests {
     }
 
     fn carrier(lookahead: bool, smooth: f32) -> Carrier<u32> {
-        Carrier::new(&TemporalOptions {
+        let options = TemporalOptions {
             lookahead,
             smooth,
             ..TemporalOptions::default()
-        })
+        };
+        Carrier::new(&options, &format(SIZE), &[]).unwrap()
     }
 
     fn sight(t: u32, key: bool) -> Sight {
@@ -392,6 +417,22 @@ mod tests {
     }
 
     #[test]
+    fn no_more_large_frames_wait_than_memory_allows_and_what_they_show_is_right() {
+        let large = format((3840, 2160));
+        let mut carrier = Carrier::new(&TemporalOptions::default(), &large, &[]).unwrap();
+        let most = frames_waiting(&large) as u32;
+        let mut all = Vec::new();
+        for t in 0..=10 {
+            let key = t % 10 == 0;
+            all.extend(carrier.next(t, u64::from(t), sight(t, key), key.then(|| world(t))));
+            assert!(t + 1 - all.len() as u32 <= most, "frame {t}: {} came out", all.len());
+        }
+        assert_eq!(all.iter().map(|c| c.item).collect::<Vec<_>>(), (0..=10).collect::<Vec<_>>());
+        assert_eq!(all[1].map.ids[1..16], world(1).ids[1..16]);
+        assert_eq!(all[9].map, world(9), "the last of them could wait");
+    }
+
+    #[test]
     fn nothing_is_carried_over_a_cut() {
         let mut carrier = carrier(true, 0.5);
         let constant = |class: u8| ClassMap {
@@ -428,15 +469,26 @@ mod tests {
 
     #[test]
     fn motion_that_is_only_measured_moves_nothing() {
-        let mut carrier = Carrier::new(&TemporalOptions {
+        let options = TemporalOptions {
             motion: MotionMethod::None,
             measure: true,
             ..TemporalOptions::default()
-        });
+        };
+        let mut carrier = Carrier::new(&options, &format(SIZE), &[]).unwrap();
         carrier.next(0, 0, sight(0, true), Some(world(0)));
         let second = carrier.next(1, 1, sight(1, false), None);
         assert_eq!(second[0].map, world(0));
         assert!(carrier.report().flicker.unwrap() > 0.5, "the picture moved on");
+    }
+
+    #[test]
+    fn a_class_that_there_is_not_cannot_be_smoothed() {
+        let options = TemporalOptions {
+            smooth_of: [("cow".to_owned(), 0.5)].into(),
+            ..TemporalOptions::default()
+        };
+        let error = Carrier::<u32>::new(&options, &format(SIZE), &[]).err().unwrap().to_string();
+        assert!(options.is_wanted() && error.contains("\"cow\""), "{error}");
     }
 
     #[test]

@@ -18,6 +18,9 @@ const STALE: f64 = 0.15;
 const STALE_BY_LENGTH: f64 = 2.0;
 /// The oldest key frame that is carried on, in frames; beyond, the queues would hold too many pictures.
 pub const OLDEST_FRAMES: u32 = 24;
+/// How much faster than the rate that shall be held a run aims to be: what is met on average is missed half of the time, and
+/// the beginning and the end of a run take time without giving frames.
+const MARGIN: f64 = 1.05;
 /// How far a run may be ahead of the rate it shall hold. What was saved longer ago does not count.
 const LEAD: Duration = Duration::from_millis(250);
 /// How far behind it may fall; more could not be caught up with and would starve the net.
@@ -139,7 +142,7 @@ struct Pace {
 impl Pace {
     fn new(fps: f64) -> Self {
         Self {
-            frame: Duration::from_secs_f64(1.0 / fps),
+            frame: Duration::from_secs_f64(1.0 / (MARGIN * fps)),
             due: None,
         }
     }
@@ -228,7 +231,7 @@ mod tests {
     #[test]
     fn a_rate_that_can_be_held_is_held_and_no_faster_than_it_must() {
         let rate = run(8, 40, 60.0);
-        assert!((59.0..64.0).contains(&rate), "{rate}");
+        assert!((60.0..66.0).contains(&rate), "{rate}");
         let rate = run(4, 4, 60.0);
         assert!(rate > 110.0, "every frame is inferred when there is time: {rate}");
     }
