@@ -144,6 +144,8 @@ pub struct Warper {
     tile: (usize, usize),
     /// Where the middle of each column of tiles lies among the columns of the field, and the column it is in.
     columns: Vec<(Between, usize)>,
+    /// Shifts between two rows of the field, in pixels.
+    mixed: Vec<[f32; 2]>,
     /// How far each tile of the row at hand moves, in pixels, and its cell.
     row: Vec<(i32, i32, usize)>,
 }
@@ -177,13 +179,15 @@ impl Warper {
             let between = Between::new(at, field.height);
             let rows = [between.first, between.second].map(|r| &field.shifts[r * field.width..][..field.width]);
             let cells = (at * field.height as f32) as usize * field.width;
+            self.mixed.clear();
+            let pairs = rows[0].iter().zip(rows[1]);
+            self.mixed
+                .extend(pairs.map(|(a, b)| [between.mix(a[0], b[0]) * across, between.mix(a[1], b[1]) * down]));
             self.row.clear();
             self.row.extend(self.columns.iter().map(|&(column, cell)| {
-                let mixed = |i: usize| {
-                    let of = |row: &[[f32; 2]]| column.mix(row[column.first][i], row[column.second][i]);
-                    between.mix(of(rows[0]), of(rows[1]))
-                };
-                (rounded(mixed(0) * across), rounded(mixed(1) * down), cells + cell)
+                let (a, b) = (self.mixed[column.first], self.mixed[column.second]);
+                let [dx, dy] = [0, 1].map(|i| rounded(column.mix(a[i], b[i])));
+                (dx, dy, cells + cell)
             }));
             for y in top..(top + self.tile.1).min(height) {
                 for (tile, &(dx, dy, cell)) in self.row.iter().enumerate() {

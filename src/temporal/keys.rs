@@ -20,7 +20,7 @@ const STALE_BY_LENGTH: f64 = 2.0;
 pub const OLDEST_FRAMES: u32 = 24;
 /// How much faster than the rate that shall be held a run aims to be: what is met on average is missed half of the time, and
 /// the beginning and the end of a run take time without giving frames.
-const MARGIN: f64 = 1.05;
+const MARGIN: f64 = 1.08;
 /// How far a run may be ahead of the rate it shall hold. What was saved longer ago does not count.
 const LEAD: Duration = Duration::from_millis(250);
 /// How far behind it may fall; more could not be caught up with and would starve the net.
