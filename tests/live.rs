@@ -108,14 +108,12 @@ fn serves_as_the_camera_of_the_others() {
         let auth = rtsp::RTSPAuth::new();
         let token = rtsp::RTSPToken::builder().field("media.factory.role", user).build();
         auth.add_basic(&rtsp::RTSPAuth::make_basic(user, password), &token);
-        let mut permissions = rtsp::RTSPPermissions::new(&[]);
-        permissions.get_mut().unwrap().add_role_from_structure(
+        factory.add_role_from_structure(
             &gst::Structure::builder(user)
                 .field("media.factory.access", true)
                 .field("media.factory.construct", true)
                 .build(),
         );
-        factory.set_permissions(Some(&permissions));
         server.set_auth(Some(&auth));
     }
     server.mount_points().unwrap().add_factory("/cam", factory);
@@ -319,7 +317,12 @@ fn a_signal_ends_the_wait_for_the_next_attempt() {
     let (bench, port) = (Bench::new(), port());
     let mut run = Run::start(&bench, &format!("rtsp://127.0.0.1:{port}/cam -o out.mp4"));
     run.hear("lost: ");
-    run.stop().refused(130, "stopped before its first frame");
+    let ran = run.stop();
+    assert!(
+        ran.code == Some(130) && ran.stderr.contains("stopped before its first frame"),
+        "{ran:?}"
+    );
+    assert_eq!(bench.names(), ["brightness.onnx"]);
 }
 
 #[test]
@@ -340,15 +343,15 @@ fn a_source_that_is_lost_for_good_leaves_what_was_recorded() {
     assert!(read_video(&bench.path("out.mp4")).len() > 3);
 }
 
-/// Sends MPEG-TS to `port` until it is dropped.
+/// Sends MPEG-TS until it is dropped.
 struct Sender(gst::Pipeline);
 
 impl Sender {
-    fn start(port: u16, width: u32, height: u32) -> Self {
+    fn start(to: &str, width: u32, height: u32) -> Self {
         gst::init().unwrap();
         let line = format!(
             "videotestsrc is-live=true ! video/x-raw,format=I420,width={width},height={height},framerate=20/1 \
-             ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=10 ! mpegtsmux alignment=7 ! udpsink host=127.0.0.1 port={port}"
+             ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=10 ! mpegtsmux alignment=7 ! {to}"
         );
         let pipeline = gst::parse::launch(&line).unwrap().downcast::<gst::Pipeline>().unwrap();
         pipeline.set_state(gst::State::Playing).unwrap();
@@ -366,7 +369,8 @@ impl Drop for Sender {
 fn a_stream_that_changes_its_size_is_scaled_into_its_first_format() {
     let bench = Bench::new();
     let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let small = Sender::start(port, 320, 240);
+    let to = format!("udpsink host=127.0.0.1 port={port}");
+    let small = Sender::start(&to, 320, 240);
     let mut run = Run::start(
         &bench,
         &format!("udp://127.0.0.1:{port} --stall-after 2 -o out.mkv --report report.json"),
@@ -375,7 +379,7 @@ fn a_stream_that_changes_its_size_is_scaled_into_its_first_format() {
     run.hear("brightness");
     thread::sleep(Duration::from_secs(1));
     drop(small);
-    let _large = Sender::start(port, 640, 360);
+    let _large = Sender::start(&to, 640, 360);
     run.hear("the stream changed from 320x240 at 20/1 fps to 640x360");
     thread::sleep(Duration::from_secs(1));
     assert_eq!(run.stop().code, Some(130));
@@ -386,6 +390,19 @@ fn a_stream_that_changes_its_size_is_scaled_into_its_first_format() {
     let shown = read_video(&bench.path("out.mkv"));
     assert!(shown.len() > 10 && shown.iter().all(|s| s.size == (320, 240)), "{shown:?}");
     times_rise(&bench.path("out.mkv"));
+}
+
+#[test]
+fn frames_come_over_srt_with_a_passphrase_that_is_never_shown() {
+    let bench = Bench::new();
+    let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let to = format!("srtsink uri=srt://127.0.0.1:{port}?mode=listener passphrase={MARKER}{MARKER} pbkeylen=16");
+    let _sender = Sender::start(&to, 320, 240);
+    let address = format!("srt://127.0.0.1:{port}?passphrase={MARKER}{MARKER}");
+    let ran = bench.run(&format!("{address} --frames 5 -o out.mp4 --report report.json")).ok();
+    let told = std::fs::read_to_string(bench.path("report.json")).unwrap();
+    assert!(!ran.stderr.contains(MARKER) && !told.contains(MARKER), "{}\n{told}", ran.stderr);
+    assert_eq!(report(&bench.path("report.json")).frames.written, 5);
 }
 
 /// Serves these bytes over HTTP to everyone who asks for them, until the test ends.
@@ -445,12 +462,12 @@ fn a_file_is_read_at_its_own_pace_if_it_is_wanted() {
     );
     assert!(told.wall_s > 3.5, "{} s", told.wall_s);
     times_rise(&bench.path("out.mp4"));
-    bench.run("in.mp4 --live --start 1").refused(64, "no past");
+    bench.run("in.mp4 --live --start 1 --json f.jsonl").refused(64, "no past");
 }
 
 #[test]
 fn a_device_that_is_not_there_is_one_line() {
     let bench = Bench::new();
-    let ran = bench.run("device:/dev/video987 --attempts 1");
+    let ran = bench.run("device:/dev/video987 --attempts 1 --json f.jsonl");
     ran.refused(75, "/dev/video987");
 }

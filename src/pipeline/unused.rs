@@ -42,8 +42,8 @@ pub(super) fn notes(config: &PipelineConfig, taken: &str, recurrent: bool) -> Ve
         "it is for encoded video",
     );
     let (set, usual) = (&config.source.live_options, LiveOptions::default());
-    let as_it_comes = !live && !config.source.live;
-    let why = "it is for live sources";
+    let as_it_comes = !live && !(config.source.live && Path::new(input).is_file());
+    let why = "it is for addresses, devices and files with --live";
     note(as_it_comes && set.max_age != usual.max_age, "source.max_age_ms", why);
     let why = "it is for sources that can be lost";
     note(!live && set.stall_after != usual.stall_after, "source.stall_after", why);
@@ -84,6 +84,7 @@ pub(super) fn notes(config: &PipelineConfig, taken: &str, recurrent: bool) -> Ve
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::Transport;
     use crate::temporal::Every;
 
     #[test]
@@ -106,6 +107,20 @@ mod tests {
         assert_eq!(flags.join(" "), wanted);
         assert!(said[0].contains("the CPU") && said[5].contains("--output"), "{said:?}");
         config.output.video = Some("a.mp4".into());
+        config.source.live_options.attempts = Some(3);
+        config.source.live_options.transport = Transport::Udp;
+        let said = notes(&config, "cuda", false).join("\n");
+        assert!(
+            said.contains("--attempts changes nothing") && said.contains("--rtsp-transport changes nothing"),
+            "{said}"
+        );
+        config.source.input = "rtsp://camera/1".into();
+        let said = notes(&config, "cuda", false).join("\n");
+        assert!(
+            !said.contains("--attempts") && !said.contains("--rtsp") && said.contains("--rate"),
+            "{said}"
+        );
+        config.source.live_options = LiveOptions::default();
         config.source.input = "pictures".into();
         config.temporal.every = Every::Auto;
         config.source.threads = None;
