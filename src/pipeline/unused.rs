@@ -42,9 +42,9 @@ pub(super) fn notes(config: &PipelineConfig, taken: &str, recurrent: bool) -> Ve
         "it is for encoded video",
     );
     let (set, usual) = (&config.source.live_options, LiveOptions::default());
-    let as_it_comes = !live && !(config.source.live && Path::new(input).is_file());
+    let kept_young = live || config.source.live && Path::new(input).is_file();
     let why = "it is for addresses, devices and files with --live";
-    note(as_it_comes && set.max_age != usual.max_age, "source.max_age_ms", why);
+    note(!kept_young && set.max_age != usual.max_age, "source.max_age_ms", why);
     let why = "it is for sources that can be lost";
     note(!live && set.stall_after != usual.stall_after, "source.stall_after", why);
     note(!live && set.attempts.is_some(), "source.attempts", why);

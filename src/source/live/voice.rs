@@ -6,7 +6,9 @@ use std::time::Instant;
 
 /// Hears one line at a time; without a listener, nobody does.
 #[derive(Clone, Default)]
-pub struct Notices(Option<Arc<dyn Fn(&str) + Send + Sync>>);
+pub struct Notices(Option<Listener>);
+
+type Listener = Arc<dyn Fn(&str) + Send + Sync>;
 
 impl Notices {
     /// Calls this with every line.
