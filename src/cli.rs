@@ -4,12 +4,14 @@ use crate::config::{ModelConfig, OnExisting, PipelineConfig, values};
 use crate::error::{Fault, Kind, fault};
 use crate::infer::Provider;
 use crate::sink::Speed;
+use crate::source::Transport;
 use crate::temporal::{Every, MotionMethod, TemporalOptions};
 use crate::tune::Order;
 use crate::tune::wish::{Floor, Goal, Wish};
 use anyhow::Result;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Place in the help of what every command has: behind its own options.
 const LAST: usize = 900;
@@ -69,13 +71,15 @@ pub enum Command {
   maskline run dashcam.mp4 -o masked.mp4 --start 1:30 --frames 250
   maskline run 'frames/%05d.png' --rate 10 -o masked.mkv
   maskline run test: -o pattern.mp4 --frames 100
+  maskline run rtsp://camera/stream1 -o masked.mp4
   maskline run selfie.mp4 -o out.mp4 --model portrait.onnx --contract models/sidecars/sinet_portrait_256_160.toml
   maskline run pipelines/file.toml --alpha 0.3
 
 Exit codes: 0 done, 64 usage, 65 bad input, 70 internal, 74 reading or writing, 75 try later,
 78 configuration, model or provider, 130/143 ended by a signal after finishing the file.")]
 pub struct RunArgs {
-    /// A video file, a folder of pictures of one kind (PNG or JPEG), a numbered sequence ('frames/%05d.png'), test: or a pipeline file (.toml)
+    /// A video file, a folder of pictures of one kind (PNG or JPEG), a numbered sequence ('frames/%05d.png'), test:, rtsp://,
+    /// http://, srt://, udp://HOST:PORT, device:/dev/video0 or a pipeline file (.toml)
     pub input: String,
     /// The masked video: .mp4, .mkv or .webm
     #[arg(short, long, value_name = "FILE")]
@@ -131,9 +135,24 @@ pub struct RunArgs {
     /// Ends after so many frames [default: the whole input; 250 of test:, and test:live has no end]
     #[arg(long, value_name = "N", value_parser = values::frames, allow_negative_numbers = true)]
     pub frames: Option<u64>,
-    /// Frames per second of pictures [default: 25]
+    /// Frames per second of pictures [default: 25], or those that device: shall give [default: what it prefers]
     #[arg(long, value_name = "FPS", value_parser = values::rate)]
     pub rate: Option<(u32, u32)>,
+    /// Reads a video file at its own pace, as if it were a camera: newest frame first, others are left out
+    #[arg(long)]
+    pub live: bool,
+    /// How RTP packets of rtsp:// travel: tcp, udp or auto (udp, and tcp where nothing arrives) [default: tcp]
+    #[arg(long, value_name = "HOW", value_parser = Transport::parse)]
+    pub rtsp_transport: Option<Transport>,
+    /// Leaves frames of a live source out that arrived longer ago when they are taken [default: 200]
+    #[arg(long, value_name = "MS", value_parser = values::max_age, allow_negative_numbers = true)]
+    pub max_age_ms: Option<Duration>,
+    /// Connects a live source anew after so long without a frame: seconds or M:S [default: 5]
+    #[arg(long, value_name = "T", value_parser = values::stall_after, allow_negative_numbers = true)]
+    pub stall_after: Option<Duration>,
+    /// Gives a live source up after so many attempts in a row without a frame [default: never]
+    #[arg(long, value_name = "N", value_parser = values::attempts, allow_negative_numbers = true)]
+    pub attempts: Option<u32>,
     /// What runs the net; a named one that cannot serve is an error [default: auto]
     #[arg(long, value_enum, value_name = "PROVIDER")]
     pub provider: Option<Provider>,
@@ -509,6 +528,12 @@ impl RunArgs {
         set(&mut config.source.start_ns, &self.start);
         set_some(&mut config.source.frames, &self.frames);
         set_some(&mut config.source.image_rate, &self.rate);
+        config.source.live |= self.live;
+        let live = &mut config.source.live_options;
+        set(&mut live.transport, &self.rtsp_transport);
+        set(&mut live.max_age, &self.max_age_ms);
+        set(&mut live.stall_after, &self.stall_after);
+        set_some(&mut live.attempts, &self.attempts);
         if self.model.is_some() {
             // Contract, head and size belong to the model that the file names.
             config.model = ModelConfig::default();
@@ -541,6 +566,11 @@ impl RunArgs {
         // A message about a value names the flag that set it, not the line that it replaced.
         for (given, key) in [
             (self.rate.is_some(), "source.rate"),
+            (self.live, "source.live"),
+            (self.rtsp_transport.is_some(), "source.rtsp_transport"),
+            (self.max_age_ms.is_some(), "source.max_age_ms"),
+            (self.stall_after.is_some(), "source.stall_after"),
+            (self.attempts.is_some(), "source.attempts"),
             (self.head.is_some(), "model.head"),
             (self.size.is_some(), "model.size"),
             (self.device.is_some(), "execution.device"),
@@ -639,6 +669,10 @@ mod tests {
             ("maskline run a.mp4 --every 0", "auto or a whole number"),
             ("maskline run a.mp4 --hold-fps 0", "above 0"),
             ("maskline run a.mp4 --smooth 1", "below 1"),
+            ("maskline run a --rtsp-transport smoke", "tcp, udp or auto"),
+            ("maskline run a --stall-after 0", "0.1 seconds"),
+            ("maskline run a --attempts 0", "at least 1"),
+            ("maskline run a --max-age-ms 0", "above 0"),
             ("maskline run a.mp4 --motion magic", "dis-fast"),
             ("maskline run", "<INPUT>"),
             ("maskline fly", "fly"),

@@ -26,7 +26,7 @@ const NEEDED: [&str; 13] = [
 ];
 
 /// Elements for other inputs and outputs.
-const USEFUL: [&str; 11] = [
+const USEFUL: [&str; 17] = [
     "avdec_h265",
     "avdec_mpeg2video",
     "avdec_mpeg4",
@@ -38,6 +38,12 @@ const USEFUL: [&str; 11] = [
     "matroskamux",
     "webmmux",
     "vp9enc",
+    "rtspsrc",
+    "souphttpsrc",
+    "hlsdemux",
+    "srtsrc",
+    "udpsrc",
+    "v4l2src",
 ];
 
 /// How one finding counts.

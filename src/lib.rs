@@ -19,6 +19,7 @@ mod pending;
 pub mod pipeline;
 pub mod postprocess;
 pub mod preprocess;
+pub mod privacy;
 pub mod progress;
 mod scale;
 pub mod sheet;

@@ -6,6 +6,7 @@ use maskline::commands::{self, run::Talk};
 use maskline::console::say;
 use maskline::error::{Kind, code_of, fault};
 use maskline::panics;
+use maskline::privacy::shown;
 use std::panic::catch_unwind;
 use std::process::ExitCode;
 
@@ -23,7 +24,7 @@ fn main() -> ExitCode {
         Err(error) => {
             let names = std::env::args_os().map(|a| a.to_string_lossy().into_owned());
             // Several problems are several lines, and each stands alone.
-            for line in printable(&format!("{error:#}"), names).lines() {
+            for line in printable(&shown(&format!("{error:#}")), names).lines() {
                 say(format_args!("maskline: {line}"));
             }
             code_of(&error)

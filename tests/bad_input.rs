@@ -34,8 +34,9 @@ fn inputs_that_are_no_videos() {
     );
     for (input, part) in [
         ("missing.mp4", "does not exist"),
-        ("rtsp://me:secret@camera/1", "network inputs such as rtsp:// are not supported yet"),
-        ("/dev/video0", "live inputs are not supported yet"),
+        ("rtmp://me:secret@camera/1", "rtmp://camera/1 is of no known kind: wanted rtsp"),
+        ("/dev/video0", "device:/dev/video0"),
+        ("udp://127.0.0.1", "no port"),
         ("empty-folder", "empty-folder"),
         ("letters", "letters"),
         ("empty.mp4", "empty"),

@@ -119,7 +119,7 @@ fn check_tells_all_that_is_wrong_with_model_and_outputs_each_with_its_place() {
     let bench = Bench::new();
     let text = "\
 [source]
-input = \"rtsp://camera/1\"
+input = \"rtmp://camera/1\"
 [model]
 file = \"brightness.onnx\"
 size = \"65x48\"
@@ -132,7 +132,7 @@ json = \"no/frames.jsonl\"
 ";
     bench.write("p.toml", text);
     let strict = [
-        ("p.toml:2:9: source.input: ", "rtsp://"),
+        ("p.toml:2:9: source.input: ", "rtmp://"),
         ("p.toml:5:8: model.size: ", "64x48"),
         ("p.toml:7:8: overlay.only: ", "\"road\", \"cra\"; the model has dark, bright"),
         ("p.toml:9:9: output.video out.avi ", ".mkv"),

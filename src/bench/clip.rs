@@ -34,11 +34,11 @@ pub(super) fn make(folder: &Path, frames: u64) -> Result<String> {
 /// Whether a clip can be measured: one that is generated has nothing to decode.
 ///
 /// # Errors
-/// Kind 64 for a test pattern.
+/// Kind 64 for a test pattern or a live source.
 pub(super) fn check(clip: &str) -> Result<()> {
     if clip.starts_with("test:") {
         let text = format!("found the test pattern {clip}, wanted a video file; without --clip a test pattern is encoded and taken");
         return Err(fault(Kind::Usage, text));
     }
-    Ok(())
+    source::check_repeatable(clip)
 }

@@ -41,7 +41,7 @@ fn check(file: &Path, strict: bool) -> Vec<String> {
         Err(error) => return vec![format!("{error:#}")], // has its name and lines
     };
     let input = &config.source.input;
-    let is_file = !input.starts_with("test:") && !input.contains(['%', '*']);
+    let is_file = !input.starts_with("test:") && !source::is_address(input) && !input.contains(['%', '*']);
     let absent = || (strict && is_file && !Path::new(input).exists()).then(|| format!("{input} does not exist"));
     let mut problems: Vec<_> = source::unsupported(input)
         .or_else(absent)

@@ -5,7 +5,7 @@ use crate::console::print;
 use crate::evaluate::{Evaluation, Outcome};
 use crate::pending::{PendingFile, check_free};
 use crate::signals;
-use crate::source::StopFlag;
+use crate::source::{self, StopFlag};
 use anyhow::Result;
 use maskline_models::metrics::table;
 use serde::Serialize;
@@ -23,6 +23,7 @@ struct Json<'a> {
 /// # Errors
 /// Those of [`Evaluation::run`].
 pub fn run(args: &EvalArgs, quiet: bool) -> Result<()> {
+    source::check_repeatable(&args.clip)?;
     args.json.as_deref().map_or(Ok(()), check_free)?;
     let stop = StopFlag::default();
     signals::watch(stop.clone(), quiet)?;

@@ -31,7 +31,12 @@ pub fn run(args: &RunArgs, talk: Talk) -> Result<Option<Kind>> {
     let caught = signals::watch(stop.clone(), quiet)?;
     let pipeline = Pipeline::from_config(args.config()?)
         .stop_with(stop)
-        .started_at(usage::process_start());
+        .started_at(usage::process_start())
+        .on_notice(move |line| {
+            if !quiet {
+                say(line);
+            }
+        });
     let outcome = pipeline.open().and_then(|ready| {
         if !quiet {
             say(announce(ready.plan(), talk));

@@ -14,7 +14,9 @@ pub use reader::Problem;
 use crate::error::{Kind, WithKind, fault};
 use crate::infer::{Provider, SessionOptions};
 use crate::overlay::OverlayOptions;
+use crate::privacy::Secret;
 use crate::sink::Speed;
+use crate::source::{Credentials, LiveOptions, Transport};
 use crate::temporal::TemporalOptions;
 use anyhow::{Context, Result};
 use paths::{input, path};
@@ -45,16 +47,20 @@ pub struct PipelineConfig {
 /// Where frames come from.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SourceConfig {
-    /// A file, a folder of pictures, a numbered sequence or `test:`. Empty until somebody names one.
+    /// A file, a folder of pictures, a numbered sequence, `test:`, an address or `device:`. Empty until somebody names one.
     pub input: String,
     /// Where to begin, in nanoseconds from the start.
     pub start_ns: u64,
     /// At most so many frames.
     pub frames: Option<u64>,
-    /// Frames per second of pictures, as a fraction.
+    /// Frames per second of pictures, and those that a device shall give, as a fraction.
     pub image_rate: Option<(u32, u32)>,
     /// Threads of the video decoder; `None` for one a core.
     pub threads: Option<usize>,
+    /// A file is read at its own pace, newest frame first.
+    pub live: bool,
+    /// How live sources are read; the rate that a device shall give is `image_rate`.
+    pub live_options: LiveOptions,
 }
 
 /// Which net, and how it is used.
@@ -152,11 +158,36 @@ fn source(section: &mut Section<'_>, base: &Path) -> SourceConfig {
         frames: section.number("frames", values::frames),
         image_rate: section.text_or_number("rate", values::rate),
         threads: section.number("threads", values::threads),
+        live: section.flag("live").unwrap_or_default(),
+        live_options: live_options(section, base),
     };
     if config.input.is_empty() {
         section.require("input");
     }
     config
+}
+
+fn live_options(section: &mut Section<'_>, base: &Path) -> LiveOptions {
+    let default = LiveOptions::default();
+    let options = LiveOptions {
+        transport: section.text("rtsp_transport", Transport::parse).unwrap_or(default.transport),
+        max_age: section.number("max_age_ms", values::max_age).unwrap_or(default.max_age),
+        stall_after: section
+            .text_or_number("stall_after", values::stall_after)
+            .unwrap_or(default.stall_after),
+        attempts: section.number("attempts", values::attempts),
+        credentials: Credentials {
+            user: section.text("user", values::not_empty),
+            password: section.text("password", values::not_empty).map(Secret::new),
+            password_file: section.text("password_file", values::not_empty).map(|f| path(&f, base)),
+        },
+        size: section.text("size", values::size),
+        rate: None,
+    };
+    if options.credentials.password.is_some() && options.credentials.password_file.is_some() {
+        section.problem("password_file", "found both password and password_file, wanted one of them");
+    }
+    options
 }
 
 fn model(section: &mut Section<'_>, base: &Path) -> ModelConfig {

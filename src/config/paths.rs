@@ -9,7 +9,7 @@ pub(super) fn path(text: &str, base: &Path) -> PathBuf {
 
 /// An input that is no path stays as it is.
 pub(super) fn input(text: &str, base: &Path) -> String {
-    if text.starts_with("test:") || text.contains("://") || text == "-" {
+    if text.starts_with("test:") || text.starts_with("device:") || text.contains("://") || text == "-" {
         return text.into();
     }
     path(text, base).to_string_lossy().into_owned()
@@ -52,6 +52,7 @@ mod tests {
             assert_eq!(path(text, Path::new(base)), Path::new(wanted), "{text} in {base}");
         }
         assert_eq!(output("-", Path::new("deep")), Path::new("-"));
+        assert_eq!(input("device:/dev/video0", Path::new("deep")), "device:/dev/video0");
         assert_eq!(input("rtsp://camera/1", Path::new("deep")), "rtsp://camera/1");
     }
 

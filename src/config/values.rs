@@ -3,6 +3,7 @@
 
 use crate::sink::Speed;
 use crate::temporal::{Every, OLDEST_FRAMES};
+use std::time::Duration;
 
 /// Anything but nothing.
 ///
@@ -81,6 +82,34 @@ pub fn milliseconds(text: &str) -> Result<f64, String> {
         .ok()
         .filter(|ms| *ms > 0.0 && *ms <= 3.6e6)
         .ok_or_else(|| format!("found {text}, wanted milliseconds above 0"))
+}
+
+/// How old a frame may be, in milliseconds.
+///
+/// # Errors
+/// As [`milliseconds`].
+pub fn max_age(text: &str) -> Result<Duration, String> {
+    milliseconds(text).map(|ms| Duration::from_secs_f64(ms / 1e3))
+}
+
+/// How long a silence may be, in seconds or `M:S`.
+///
+/// # Errors
+/// As [`time_ns`], and for less than a tenth of a second.
+pub fn stall_after(text: &str) -> Result<Duration, String> {
+    let silence = Duration::from_nanos(time_ns(text)?);
+    match silence >= Duration::from_millis(100) {
+        true => Ok(silence),
+        false => Err(format!("found {text}, wanted at least 0.1 seconds")),
+    }
+}
+
+/// A number of attempts, at least one.
+///
+/// # Errors
+/// If it is no whole number from 1 to 1000000.
+pub fn attempts(text: &str) -> Result<u32, String> {
+    whole(text, "attempts", 1_000_000).map(|n| n as u32)
 }
 
 /// A part of the whole.
@@ -273,6 +302,7 @@ mod tests {
         assert!(fps("60").is_ok() && fps("0").is_err() && fps("NaN").is_err() && fps("inf").is_err());
         assert!(smooth("0").is_ok() && smooth("1").is_err() && smooth("NaN").is_err() && smooth("-0.1").is_err());
         assert!(milliseconds("80").is_ok() && milliseconds("0").is_err() && milliseconds("NaN").is_err());
+        assert!(stall_after("2.5").is_ok() && stall_after("0").is_err() && attempts("3") == Ok(3) && attempts("0").is_err());
         assert!(share("0.95").is_ok() && share("95").is_err() && points("1.5").is_ok() && points("-1").is_err());
         assert!(threads("0").is_err() && threads("9999").is_err());
         assert_eq!(speed("fast"), Ok(Speed::Fast));

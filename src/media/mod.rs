@@ -80,6 +80,8 @@ fn package(factory: &str) -> &'static str {
         "aacparse" | "mp4mux" | "matroskamux" | "webmmux" | "vp8enc" | "vp9enc" | "pngdec" | "jpegdec" | "videoflip" => {
             "gstreamer1.0-plugins-good"
         }
+        "rtspsrc" | "udpsrc" | "souphttpsrc" | "v4l2src" => "gstreamer1.0-plugins-good",
+        "srtsrc" | "tsdemux" | "hlsdemux" => "gstreamer1.0-plugins-bad",
         _ => "gstreamer1.0-plugins-base",
     }
 }

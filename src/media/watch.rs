@@ -2,6 +2,7 @@
 
 use super::decoder_package;
 use crate::error::{Kind, fault};
+use crate::privacy::{Secret, shown};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use std::time::Duration;
@@ -13,6 +14,8 @@ pub(crate) enum Side {
     Reading(String),
     /// An output by its name.
     Writing(String),
+    /// A live source by its name, and what its messages must not show.
+    Live(String, Vec<Secret>),
 }
 
 /// What the bus said.
@@ -131,7 +134,7 @@ impl Watch {
 
     fn name(&self) -> &str {
         match &self.side {
-            Side::Reading(name) | Side::Writing(name) => name,
+            Side::Reading(name) | Side::Writing(name) | Side::Live(name, _) => name,
         }
     }
 
@@ -139,7 +142,7 @@ impl Watch {
         if let Some(missing) = self.missing_decoder() {
             return missing;
         }
-        let said = error.message().trim_end_matches('.').replace('\n', " ");
+        let said = shown(&error.message().trim_end_matches('.').replace('\n', " "));
         let name = self.name();
         match &self.side {
             Side::Writing(_) => match error.kind::<gst::ResourceError>() {
@@ -150,6 +153,7 @@ impl Watch {
                 Some(_) => fault(Kind::Io, format!("{name} cannot be written ({said}): choose another place")),
                 None => fault(Kind::Internal, format!("{name} cannot be encoded: {said}")),
             },
+            Side::Live(_, secrets) => live_failure(name, &secrets.iter().fold(said, |said, secret| secret.hidden_in(&said)), error),
             Side::Reading(_) => match error.kind::<gst::ResourceError>() {
                 Some(gst::ResourceError::Read) => fault(Kind::Io, format!("{name} cannot be read: {said}")),
                 _ => {
@@ -158,6 +162,21 @@ impl Watch {
                 }
             },
         }
+    }
+}
+
+/// Most of what happens to a live source may be over a moment later.
+fn live_failure(name: &str, said: &str, error: &gst::glib::Error) -> anyhow::Error {
+    if error.kind::<gst::ResourceError>() == Some(gst::ResourceError::NotAuthorized) {
+        let text = format!("{name} refuses the login ({said}): set user and password, in the address or in [source]");
+        return fault(Kind::Config, text);
+    }
+    match error.kind::<gst::StreamError>() {
+        Some(gst::StreamError::WrongType | gst::StreamError::TypeNotFound) => fault(
+            Kind::BadInput,
+            format!("{name} gives no video ({said}): wanted the address of a video"),
+        ),
+        _ => fault(Kind::Temporary, said),
     }
 }
 

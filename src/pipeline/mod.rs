@@ -30,7 +30,7 @@ use crate::preprocess::Preprocessor;
 use crate::sheet::ContactSheet;
 use crate::sink::masks::MaskWriter;
 use crate::sink::{self, SinkOptions, Speed};
-use crate::source::{self, Paced, SourceOptions, StopFlag};
+use crate::source::{self, LiveOptions, Notices, Paced, SourceOptions, StopFlag};
 use crate::stats::{ModelUsed, Report};
 use crate::temporal::{Carrier, Lookout, TemporalOptions};
 use anyhow::Result;
@@ -61,6 +61,7 @@ pub struct Pipeline {
     on_classes: Option<OnClasses>,
     /// Frames per second at which frames come, however fast they could.
     pace: Option<f64>,
+    notices: Notices,
     stop: StopFlag,
     started: Instant,
 }
@@ -97,7 +98,8 @@ impl<'a> FrameClasses<'a> {
 }
 
 impl Pipeline {
-    /// Reads this input: a file, a folder of pictures, a numbered sequence such as `dir/%06d.png`, or `test:`.
+    /// Reads this input: a file, a folder of pictures, a numbered sequence such as `dir/%06d.png`, `test:`, an address such as
+    /// `rtsp://HOST/PATH`, or `device:/dev/video0`.
     pub fn new(input: impl Into<String>) -> Self {
         let mut config = PipelineConfig::default();
         config.source.input = input.into();
@@ -110,6 +112,7 @@ impl Pipeline {
             config,
             on_classes: None,
             pace: None,
+            notices: Notices::default(),
             stop: StopFlag::default(),
             started: Instant::now(),
         }
@@ -277,6 +280,24 @@ impl Pipeline {
         self
     }
 
+    /// Reads a file at its own pace, newest frame first, as if it were a camera.
+    pub fn live(mut self) -> Self {
+        self.config.source.live = true;
+        self
+    }
+
+    /// Reads live sources like this.
+    pub fn live_options(mut self, options: LiveOptions) -> Self {
+        self.config.source.live_options = options;
+        self
+    }
+
+    /// Calls this with a line whenever the state of a live source changes, from the thread that reads it.
+    pub fn on_notice(mut self, call: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.notices = Notices::to(call);
+        self
+    }
+
     /// Lets frames come at this rate, as those of a camera do, instead of as fast as they are taken.
     pub(crate) fn paced(mut self, frames_per_s: f64) -> Self {
         self.pace = Some(frames_per_s);
@@ -310,7 +331,12 @@ impl Pipeline {
         let model = open_model(&config)?;
         let head = model.contract.head(config.model.head.as_deref());
         let head = head.kind_config().at("model.head", &config)?.clone();
-        let source = source::open(&config.source.input, &source_options(&config, &stop));
+        let reading = SourceOptions {
+            notices: self.notices,
+            started: self.started,
+            ..source_options(&config, &stop)
+        };
+        let source = source::open(&config.source.input, &reading);
         let mut source = source.at("source.input", &config)?;
         if let Some(frames_per_s) = self.pace {
             source.frames = Box::new(Paced::new(source.frames, frames_per_s));
@@ -512,6 +538,10 @@ fn check_values(config: &PipelineConfig) -> Result<()> {
     if config.source.frames == Some(0) {
         return Err(fault(Kind::Usage, "frames is 0, wanted at least 1"));
     }
+    let live = &config.source.live_options;
+    if live.max_age.is_zero() || live.stall_after.is_zero() || live.attempts == Some(0) {
+        return Err(fault(Kind::Usage, "max age, stall after or attempts is 0, wanted more"));
+    }
     let counts = [
         ("threads", config.session.threads),
         ("sessions", config.session.sessions),
@@ -557,6 +587,11 @@ pub(crate) fn source_options(config: &PipelineConfig, stop: &StopFlag) -> Source
         stop: stop.clone(),
         image_rate: config.source.image_rate.unwrap_or(default.image_rate),
         threads: config.source.threads,
+        live: config.source.live,
+        live_options: LiveOptions {
+            rate: config.source.image_rate,
+            ..config.source.live_options.clone()
+        },
         ..default
     }
 }

@@ -3,6 +3,7 @@
 use super::wire::Done;
 use super::{Plan, outputs};
 use crate::config::PipelineConfig;
+use crate::privacy::shown;
 use crate::stats::{FrameCounts, ProviderUsed, Refusal, Report, TemporalReport, usage};
 use crate::temporal::TemporalOptions;
 use std::time::Instant;
@@ -13,7 +14,7 @@ pub(super) fn report(plan: &Plan, config: &PipelineConfig, done: Done, started: 
     let ms = |s: f64| (s * 1e3).round() / 1e3;
     Report {
         maskline: env!("CARGO_PKG_VERSION").into(),
-        input: config.source.input.clone(),
+        input: shown(&config.source.input),
         output: config.output.video.as_ref().map(|v| v.display().to_string()),
         written: outputs::written(&config.output, done.counts.written),
         width: plan.format.width,
@@ -30,6 +31,7 @@ pub(super) fn report(plan: &Plan, config: &PipelineConfig, done: Done, started: 
         first_frame_ms: done.first_frame.map(|at| ms((at - started).as_secs_f64() * 1e3)),
         latency: done.latency,
         peak_memory_mib: usage::peak_memory_mib(),
+        source: done.source,
         model: plan.model.clone(),
         provider: ProviderUsed {
             asked: config.session.provider.to_string(),

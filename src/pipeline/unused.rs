@@ -3,6 +3,7 @@
 use crate::config::PipelineConfig;
 use crate::infer::Provider;
 use crate::overlay::OverlayOptions;
+use crate::source::{LiveOptions, is_address};
 use crate::temporal::TemporalOptions;
 use std::path::Path;
 
@@ -31,13 +32,35 @@ pub(super) fn notes(config: &PipelineConfig, taken: &str, recurrent: bool) -> Ve
     let input = &config.source.input;
     let timed = input.starts_with("test:") || Path::new(input).is_file();
     let rate = config.source.image_rate.is_some();
-    note(rate && timed, "source.rate", "it is for pictures, and this input has its own times");
-    let decoded = Path::new(input).is_file();
+    let (live, device) = (is_address(input), input.starts_with("device:"));
+    let why = "it is for pictures and devices, and this input has its own times";
+    note(rate && (timed || live && !device), "source.rate", why);
+    let decoded = Path::new(input).is_file() || live;
     note(
         config.source.threads.is_some() && !decoded,
         "source.threads",
-        "it is for video files",
+        "it is for encoded video",
     );
+    let (set, usual) = (&config.source.live_options, LiveOptions::default());
+    let kept_young = live || config.source.live && Path::new(input).is_file();
+    let why = "it is for addresses, devices and files with --live";
+    note(!kept_young && set.max_age != usual.max_age, "source.max_age_ms", why);
+    let why = "it is for sources that can be lost";
+    note(!live && set.stall_after != usual.stall_after, "source.stall_after", why);
+    note(!live && set.attempts.is_some(), "source.attempts", why);
+    let over_rtsp = input.to_ascii_lowercase().starts_with("rtsp");
+    note(
+        set.transport != usual.transport && !over_rtsp,
+        "source.rtsp_transport",
+        "it is for rtsp://",
+    );
+    note(set.size.is_some() && !device, "source.size", "it is for device:");
+    let logs_in = live && !device && !input.to_ascii_lowercase().starts_with("udp:");
+    let login = &set.credentials;
+    let why = "nobody logs in there";
+    note(login.user.is_some() && !logs_in, "source.user", why);
+    note(login.password.is_some() && !logs_in, "source.password", why);
+    note(login.password_file.is_some() && !logs_in, "source.password_file", why);
 
     let (temporal, usual) = (&config.temporal, TemporalOptions::default());
     let why = "every frame is inferred by itself (--every, or every in [temporal])";
@@ -61,6 +84,7 @@ pub(super) fn notes(config: &PipelineConfig, taken: &str, recurrent: bool) -> Ve
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::Transport;
     use crate::temporal::Every;
 
     #[test]
@@ -83,6 +107,20 @@ mod tests {
         assert_eq!(flags.join(" "), wanted);
         assert!(said[0].contains("the CPU") && said[5].contains("--output"), "{said:?}");
         config.output.video = Some("a.mp4".into());
+        config.source.live_options.attempts = Some(3);
+        config.source.live_options.transport = Transport::Udp;
+        let said = notes(&config, "cuda", false).join("\n");
+        assert!(
+            said.contains("--attempts changes nothing") && said.contains("--rtsp-transport changes nothing"),
+            "{said}"
+        );
+        config.source.input = "rtsp://camera/1".into();
+        let said = notes(&config, "cuda", false).join("\n");
+        assert!(
+            !said.contains("--attempts") && !said.contains("--rtsp") && said.contains("--rate"),
+            "{said}"
+        );
+        config.source.live_options = LiveOptions::default();
         config.source.input = "pictures".into();
         config.temporal.every = Every::Auto;
         config.source.threads = None;

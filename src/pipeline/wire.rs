@@ -15,7 +15,7 @@ use crate::sheet::ContactSheet;
 use crate::sink::Sink;
 use crate::sink::masks::MaskWriter;
 use crate::source::{Opened, Source, StopFlag};
-use crate::stats::{Ending, FrameCounts, Journeys, LatencyReport, Meter, Stage, StageReport, TemporalReport};
+use crate::stats::{Ending, FrameCounts, Journeys, LatencyReport, Meter, SourceReport, Stage, StageReport, TemporalReport};
 use crate::temporal::{Carried, Carrier, KeyReason, Lookout, Sight};
 use anyhow::Result;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -56,6 +56,7 @@ pub(super) struct Temporal {
 pub(super) struct Done {
     pub stages: Vec<StageReport>,
     pub temporal: Option<TemporalReport>,
+    pub source: Option<SourceReport>,
     pub ended_by: Ending,
     pub counts: FrameCounts,
     pub first_frame: Option<Instant>,
@@ -103,7 +104,10 @@ pub(super) struct Tally {
     stages: Vec<Meter>,
     counts: FrameCounts,
     temporal: Option<TemporalReport>,
+    source: Option<SourceReport>,
     stopped: bool,
+    /// A live source was given up.
+    lost: bool,
     /// The input ended before the time that it promised.
     damaged: bool,
     first_frame: Option<Instant>,
@@ -250,14 +254,16 @@ pub(super) fn run(stages: Stages, stop: StopFlag, progress: impl FnMut(u64) + Se
         files: [tally.video, json, sheet].into_iter().flatten().collect(),
     };
     tally.stages.sort_by_key(Meter::stage);
-    let ended_by = match (tally.stopped, tally.damaged) {
-        (true, _) => Ending::Stopped,
-        (false, true) => Ending::Damaged,
-        (false, false) => Ending::EndOfInput,
+    let ended_by = match (tally.stopped, tally.lost, tally.damaged) {
+        (true, ..) => Ending::Stopped,
+        (false, true, _) => Ending::Lost,
+        (false, false, true) => Ending::Damaged,
+        (false, false, false) => Ending::EndOfInput,
     };
     Ok(Done {
         stages: tally.stages.iter().map(Meter::report).collect(),
         temporal: tally.temporal,
+        source: tally.source,
         ended_by,
         counts: tally.counts,
         first_frame: tally.first_frame,
@@ -416,6 +422,10 @@ fn read(source: &mut dyn Source, tx: &mut Outbox<Frame>, stop: &StopFlag, meter:
     tell(tally, |t| {
         t.counts.read = count;
         t.counts.dropped = source.dropped();
+        t.counts.too_old = source.too_old();
+        t.counts.replaced = t.counts.dropped - t.counts.too_old;
+        t.source = source.report();
+        t.lost = source.is_lost();
         t.stopped = stop.requested();
         t.damaged = source.lost_ns() > 0;
         t.add(meter);

@@ -229,17 +229,8 @@ fn is_decoded(caps: &gst::Caps, found: &Shared) -> bool {
         "video/x-raw",
         "image/x-raw",
     ];
-    let kept = [
-        "audio/",
-        "text/",
-        "subpicture/",
-        "closedcaption/",
-        "application/x-ssa",
-        "application/x-ass",
-        "application/x-subtitle",
-    ];
     let name = caps.structure(0).map(|s| s.name().as_str()).unwrap_or_default();
-    if kept.iter().any(|k| name.starts_with(k)) {
+    if inside::is_beside_pictures(name) {
         return false;
     }
     let (mut found, codec) = (lock(found), codec_name(caps));

@@ -13,6 +13,20 @@ pub(super) struct Sound {
     pub(super) id: String,
 }
 
+/// Whether a stream with caps of this name is no picture, so that nothing here decodes it.
+pub(super) fn is_beside_pictures(name: &str) -> bool {
+    const KINDS: [&str; 7] = [
+        "audio/",
+        "text/",
+        "subpicture/",
+        "closedcaption/",
+        "application/x-ssa",
+        "application/x-ass",
+        "application/x-subtitle",
+    ];
+    KINDS.iter().any(|kind| name.starts_with(kind))
+}
+
 /// Gives a video decoder so many threads; without a number it takes as many as there are cores.
 pub(super) fn limit_threads(element: &gst::Element, threads: Option<usize>) {
     let of_decoder = element.factory().is_some_and(|f| f.has_type(gst::ElementFactoryType::DECODER));

@@ -42,6 +42,10 @@ impl Source for Paced {
         self.source.dropped()
     }
 
+    fn too_old(&self) -> u64 {
+        self.source.too_old()
+    }
+
     fn lost_ns(&self) -> u64 {
         self.source.lost_ns()
     }

@@ -24,6 +24,8 @@ const FALLBACK_RATE: (u32, u32) = (25, 1);
 /// The end of every source pipeline: decoded video of any kind becomes upright I420 or NV12 of one size.
 pub(super) struct Tail {
     pub(super) first: gst::Element,
+    /// Decides the format.
+    pub(super) filter: gst::Element,
     pub(super) sink: AppSink,
 }
 
@@ -53,7 +55,11 @@ pub(super) fn tail(watch: &Watch, live: bool) -> Result<Tail> {
         watch.pipeline().upcast_ref(),
         &[&convert, &upright, &scale, &filter, sink.upcast_ref()],
     )?;
-    Ok(Tail { first: convert, sink })
+    Ok(Tail {
+        first: convert,
+        filter,
+        sink,
+    })
 }
 
 /// Makes the format of the first picture the format of all: a stream that changes its size in the middle is scaled, since
@@ -67,15 +73,20 @@ fn fix_format(filter: &gst::Element) {
         let (Some(filter), Some(found)) = (weak.upgrade(), caps.as_ref().and_then(|c| c.structure(0))) else {
             return gst::PadProbeReturn::Ok;
         };
-        let mut fixed = gst::Structure::new_empty("video/x-raw");
-        for name in ["format", "width", "height", "pixel-aspect-ratio", "colorimetry"] {
-            if let Ok(value) = found.value(name) {
-                fixed.set_value(name, value.to_send_value());
-            }
-        }
-        filter.set_property("caps", gst::Caps::from(fixed));
+        filter.set_property("caps", fixed_caps(found));
         gst::PadProbeReturn::Remove
     });
+}
+
+/// What all frames of a stream have in common: everything but their rate.
+pub(super) fn fixed_caps(found: &gst::StructureRef) -> gst::Caps {
+    let mut fixed = gst::Structure::new_empty("video/x-raw");
+    for name in ["format", "width", "height", "pixel-aspect-ratio", "colorimetry"] {
+        if let Ok(value) = found.value(name) {
+            fixed.set_value(name, value.to_send_value());
+        }
+    }
+    gst::Caps::from(fixed)
 }
 
 /// What a source may say about a failure that GStreamer cannot: given the number of frames so far, a better error.
@@ -358,7 +369,7 @@ impl Source for Stream {
 }
 
 /// When a sample is shown, from the start of the output.
-fn running_ns(sample: &gst::Sample) -> Option<u64> {
+pub(super) fn running_ns(sample: &gst::Sample) -> Option<u64> {
     let pts = sample.buffer()?.pts()?;
     let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
     // A picture that began before the segment is shown from the segment's beginning.

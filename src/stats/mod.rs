@@ -3,7 +3,10 @@
 pub mod report;
 pub mod usage;
 
-pub use report::{Ending, FrameCounts, KeyCounts, LatencyReport, ModelUsed, ProviderUsed, Refusal, Report, StageReport, TemporalReport};
+pub use report::{
+    Ending, FrameCounts, KeyCounts, LatencyReport, ModelUsed, ProviderUsed, Refusal, Report, SourceReport, StageReport, StateChange,
+    StateCounts, TemporalReport,
+};
 
 use hdrhistogram::Histogram;
 use std::fmt;
@@ -97,6 +100,7 @@ impl Journeys {
         (!self.0.is_empty()).then(|| LatencyReport {
             p50_ms: ms(self.0.value_at_quantile(0.5)),
             p95_ms: ms(self.0.value_at_quantile(0.95)),
+            p99_ms: ms(self.0.value_at_quantile(0.99)),
             max_ms: ms(self.0.max()),
         })
     }
@@ -204,7 +208,7 @@ mod tests {
             (50.0..60.0).contains(&report.p50_ms) && (95.0..105.0).contains(&report.p95_ms),
             "{report:?}"
         );
-        assert!(report.max_ms >= 100.0, "{report:?}");
+        assert!((99.0..110.0).contains(&report.p99_ms) && report.max_ms >= 100.0, "{report:?}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a run did, for people and as JSON (docs/formats.md).
 
 use crate::infer::{Provider, ProviderReport};
+use crate::source::State;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -38,6 +39,9 @@ pub struct Report {
     pub latency: Option<LatencyReport>,
     /// Most resident memory in MiB.
     pub peak_memory_mib: f64,
+    /// The states of a live source; `None` for what is not live.
+    #[serde(default)]
+    pub source: Option<SourceReport>,
     /// The net.
     pub model: ModelUsed,
     /// What ran it.
@@ -58,6 +62,8 @@ pub enum Ending {
     Stopped,
     /// The input was over more than a second before the time that it promises.
     Damaged,
+    /// A live source was lost, and as many attempts to connect again as were wanted brought no frame.
+    Lost,
 }
 
 /// How many frames went where.
@@ -71,8 +77,14 @@ pub struct FrameCounts {
     pub written: u64,
     /// Went through the net.
     pub inferred: u64,
-    /// Left out by the source, because they came too fast.
+    /// Left out by a live source, for either of the two reasons below.
     pub dropped: u64,
+    /// A newer one came before anybody took them.
+    #[serde(default)]
+    pub replaced: u64,
+    /// They had arrived too long ago when they were taken.
+    #[serde(default)]
+    pub too_old: u64,
     /// Had some scores that were no numbers.
     pub nan: u64,
     /// So many were to come, as far as the input tells: exact for pictures, an estimate from time and rate for videos.
@@ -86,8 +98,44 @@ pub struct LatencyReport {
     pub p50_ms: f64,
     /// 95 % of the frames took at most that.
     pub p95_ms: f64,
+    /// 99 % of the frames took at most that.
+    #[serde(default)]
+    pub p99_ms: f64,
     /// The slowest frame.
     pub max_ms: f64,
+}
+
+/// The states that a live source went through.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceReport {
+    /// The last hundred changes, in their order.
+    pub states: Vec<StateChange>,
+    /// How often each state began, all changes counted.
+    pub counts: StateCounts,
+}
+
+/// A live source entered a state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateChange {
+    /// Which.
+    pub state: State,
+    /// Milliseconds from the start of the process (of the call, in a library).
+    pub at_ms: u64,
+    /// One line.
+    pub why: String,
+}
+
+/// How often a live source entered each state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct StateCounts {
+    /// Attempts to connect.
+    pub connecting: u64,
+    /// Attempts that brought frames.
+    pub live: u64,
+    /// Silences.
+    pub stalled: u64,
+    /// Losses, silences and failed attempts among them.
+    pub lost: u64,
 }
 
 /// How class maps were carried between inferred frames.
@@ -229,6 +277,9 @@ impl fmt::Display for Report {
         )?;
         if counts.dropped > 0 {
             write!(f, ", {} dropped", counts.dropped)?;
+            if counts.too_old > 0 {
+                write!(f, " ({} of them too old)", counts.too_old)?;
+            }
         }
         if counts.inferred < counts.written {
             write!(f, ", {} inferred", counts.inferred)?;
@@ -238,6 +289,9 @@ impl fmt::Display for Report {
         }
         if self.ended_by == Ending::Stopped {
             write!(f, ", stopped before the end")?;
+        }
+        if self.ended_by == Ending::Lost {
+            write!(f, ", the source was lost and not found again")?;
         }
         if self.ended_by == Ending::Damaged {
             let promised = counts.expected.map_or(String::new(), |n| format!(" of about {n} frames"));

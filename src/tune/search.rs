@@ -54,6 +54,7 @@ impl<'a> Search<'a> {
             );
             return Err(fault(Kind::Usage, line));
         }
+        source::check_repeatable(&order.clip)?;
         let machine = Machine::look()?;
         let options = SourceOptions {
             frames: Some(order.frames),
