@@ -3,7 +3,9 @@
 pub mod report;
 pub mod usage;
 
-pub use report::{Ending, FrameCounts, KeyCounts, LatencyReport, ModelUsed, ProviderUsed, Refusal, Report, StageReport, TemporalReport};
+pub use report::{
+    Ending, FrameCounts, KeyCounts, LatencyReport, ModelUsed, ProviderUsed, Refusal, Report, RuleReport, StageReport, TemporalReport,
+};
 
 use hdrhistogram::Histogram;
 use std::fmt;
@@ -24,7 +26,7 @@ pub enum Stage {
     Postprocess,
     /// Carries class maps to the frames that were not inferred.
     Carry,
-    /// Writes masks and JSON lines.
+    /// Watches zones, writes masks and JSON lines.
     Record,
     /// Draws the classes.
     Overlay,
