@@ -268,6 +268,6 @@ fn a_class_that_the_model_does_not_have_is_named_with_its_place_and_those_it_has
     for command in ["check", "run"] {
         let ran = bench.maskline([command, "p.toml"]);
         ran.refused(78, "zone[0].rule[0].class: there is no class \"road\"; the model has dark, bright");
-        assert!(ran.stderr.contains("p.toml:15:9: "), "{}", ran.stderr);
+        assert!(ran.stderr.contains("p.toml:16:9: "), "{}", ran.stderr);
     }
 }

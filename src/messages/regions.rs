@@ -15,7 +15,7 @@ use serde::Serialize;
 pub const MOST_REGIONS: usize = 100;
 
 /// How far a simplified outline may lie from the exact one, in pixels of the class map.
-const TOLERANCE: f64 = 1.0;
+const TOLERANCE: f64 = 2.0;
 
 /// One connected region of one class. Pixels are those of the frame.
 #[derive(Debug, Clone, PartialEq, Serialize)]
