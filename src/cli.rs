@@ -26,6 +26,7 @@ const LAST: usize = 900;
   maskline run dashcam.mp4 -o masked.mp4
   maskline run dashcam.mp4 -o masked.mp4 --only road,car --alpha 0.4 --outlines
   maskline run pictures/ --masks masks/ --json frames.jsonl
+  maskline run pipelines/zones.toml
   maskline run pipelines/file.toml
   maskline models list
   maskline bench --clip dashcam.mp4
@@ -102,6 +103,18 @@ pub struct RunArgs {
     /// Writes a JSON line a frame; - is standard output
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// A JSON line an interval (1s, 500ms) instead of one a frame; events of zones are never left out
+    #[arg(long, value_name = "TIME", value_parser = values::interval_ns)]
+    pub json_every: Option<u64>,
+    /// Lists connected regions in the JSON lines: class, size, box and outline
+    #[arg(long)]
+    pub regions: bool,
+    /// The smallest region that is listed, as a share of the frame, 0 to 1 [default: 0.001]
+    #[arg(long, value_name = "SHARE", value_parser = values::share, allow_negative_numbers = true)]
+    pub min_area: Option<f64>,
+    /// Puts the mask of every class into the JSON lines, as COCO run lengths at the size of the frame
+    #[arg(long)]
+    pub rle: bool,
     /// Writes what the run did and where its time went, as JSON; - is standard output
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
@@ -549,6 +562,10 @@ impl RunArgs {
         set_some(&mut config.source.threads, &self.decoder_threads);
         set_some(&mut config.output.threads, &self.encoder_threads);
         self.temporal.override_in(&mut config.temporal);
+        config.messages.regions |= self.regions;
+        config.messages.rle |= self.rle;
+        set(&mut config.messages.min_area, &self.min_area);
+        set_some(&mut config.messages.every_ns, &self.json_every);
         set(&mut config.overlay.alpha, &self.alpha);
         set_some(&mut config.overlay.only, &self.only);
         config.overlay.outlines |= self.outlines;
@@ -572,6 +589,10 @@ impl RunArgs {
             (self.stall_after.is_some(), "source.stall_after"),
             (self.attempts.is_some(), "source.attempts"),
             (self.head.is_some(), "model.head"),
+            (self.regions, "messages.regions"),
+            (self.rle, "messages.rle"),
+            (self.min_area.is_some(), "messages.min_area"),
+            (self.json_every.is_some(), "messages.every"),
             (self.size.is_some(), "model.size"),
             (self.device.is_some(), "execution.device"),
             (self.threads.is_some(), "execution.threads"),
@@ -667,6 +688,9 @@ mod tests {
             ("maskline run a.mp4 --size 5", "WIDTHxHEIGHT"),
             ("maskline run a.mp4 --provider rocm", "openvino"),
             ("maskline run a.mp4 --every 0", "auto or a whole number"),
+            ("maskline run a.mp4 --json-every 0s", "above 0"),
+            ("maskline run a.mp4 --json-every 3", "2s or 500ms"),
+            ("maskline run a.mp4 --min-area 2", "from 0 to 1"),
             ("maskline run a.mp4 --hold-fps 0", "above 0"),
             ("maskline run a.mp4 --smooth 1", "below 1"),
             ("maskline run a --rtsp-transport smoke", "tcp, udp or auto"),

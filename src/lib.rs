@@ -13,6 +13,7 @@ pub mod evaluate;
 pub mod frame;
 pub mod infer;
 mod media;
+pub mod messages;
 pub mod overlay;
 pub mod panics;
 mod pending;

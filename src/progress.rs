@@ -41,6 +41,18 @@ impl Progress {
         }
     }
 
+    /// Says lines while the run goes on, above the bar if there is one.
+    pub fn teller(&self) -> Box<dyn Fn(&str) + Send> {
+        match self {
+            Self::Silent => Box::new(|_| {}),
+            Self::Bar(bar) => {
+                let bar = bar.clone();
+                Box::new(move |line| bar.println(line))
+            }
+            Self::Lines(_) => Box::new(|line| say(line)),
+        }
+    }
+
     /// Takes the bar away.
     pub fn end(&mut self) {
         if let Self::Bar(bar) = self {

@@ -13,6 +13,7 @@ use fast_image_resize::{PixelType, ResizeAlg, ResizeOptions, Resizer};
 use maskline::color::ToRgb;
 use maskline::frame::{Frame, PixelFormat};
 use maskline::infer::{Scores, Values};
+use maskline::messages::{MessageOptions, Rule, Watch, When, Zone, class_masks, regions};
 use maskline::overlay::{Overlay, OverlayOptions};
 use maskline::postprocess::{Postprocessor, scale_nearest};
 use maskline::preprocess::Preprocessor;
@@ -26,7 +27,7 @@ use thread_time::ThreadTime;
 criterion_group! {
     name = kernels;
     config = Criterion::default().with_measurement(ThreadTime).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2)).sample_size(30);
-    targets = preprocess, to_rgb, postprocess, overlay, scale
+    targets = preprocess, to_rgb, postprocess, overlay, scale, messages
 }
 criterion_main!(kernels);
 
@@ -216,4 +217,32 @@ fn scale(criterion: &mut Criterion<ThreadTime>) {
     run(&mut large);
     agree("fast_image_resize", large.buffer(), &wanted, 0.1);
     group.bench_function("fast_image_resize", |b| b.iter(|| run(&mut large)));
+}
+
+/// What JSON lines can hold of a frame of 1280x720: regions, masks as run lengths, two zones with a rule each.
+fn messages(criterion: &mut Criterion<ThreadTime>) {
+    let scene = Scene::new(PixelFormat::I420);
+    let (map, classes) = (&scene.map, &scene.contract.heads[0].classes);
+    let least = MessageOptions::default().min_area;
+    let zone = |left: f64| Zone {
+        name: format!("zone at {left}"),
+        polygon: vec![[left, 0.4], [left + 0.3, 0.4], [left + 0.4, 1.0], [left, 1.0]],
+        rules: vec![Rule {
+            name: "blocked".into(),
+            class: "road".into(),
+            when: When::Below(0.5),
+            hold_ns: 2_000_000_000,
+        }],
+    };
+    let mut watch = Watch::new(&[zone(0.1), zone(0.5)], classes);
+    let mut group = group(criterion, "messages");
+    group.bench_function("regions", |b| b.iter(|| regions(map, classes, 1280, 720, least).expect(EXPECTED)));
+    group.bench_function("run lengths", |b| b.iter(|| class_masks(map, classes, 1280, 720)));
+    let mut index = 0;
+    group.bench_function("zones", |b| {
+        b.iter(|| {
+            index += 1;
+            watch.look(index, 40_000_000 * index, map)
+        })
+    });
 }

@@ -5,6 +5,7 @@ use crate::config::PipelineConfig;
 use crate::console::print;
 use crate::error::{Kind, fault};
 use crate::frame::{Matrix, PixelFormat, Range, VideoFormat};
+use crate::messages::unknown_classes;
 use crate::overlay::Overlay;
 use crate::pipeline::{Depth, open_model, output_problems};
 use crate::source;
@@ -80,6 +81,8 @@ fn model_problems(config: &PipelineConfig, strict: bool) -> Vec<String> {
         Ok(head) => {
             let overlay = Overlay::new(&head.classes, &format, config.overlay.clone());
             problems.extend(overlay.err().map(|e| at("overlay.only", format!("{e:#}"))));
+            let unknown = unknown_classes(&config.zones, &head.classes);
+            problems.extend(unknown.into_iter().map(|(key, problem)| at(&key, problem)));
         }
         Err(problem) => problems.push(at("model.head", problem)),
     }

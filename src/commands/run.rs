@@ -3,6 +3,7 @@
 use crate::cli::RunArgs;
 use crate::console::say;
 use crate::error::{Kind, fault, kind_of};
+use crate::messages::Event;
 use crate::pipeline::{Pipeline, Plan};
 use crate::progress::Progress;
 use crate::signals;
@@ -42,6 +43,13 @@ pub fn run(args: &RunArgs, talk: Talk) -> Result<Option<Kind>> {
             say(announce(ready.plan(), talk));
         }
         let mut progress = Progress::new(quiet, ready.plan().frames_total);
+        let ready = match talk {
+            Talk::Verbose => {
+                let teller = progress.teller();
+                ready.on_event(move |event| teller(&tell(event)))
+            }
+            Talk::Quiet | Talk::Normal => ready,
+        };
         ready.run(move |frames| progress.done(frames))
     });
     let report = match (outcome, caught.kind()) {
@@ -56,6 +64,18 @@ pub fn run(args: &RunArgs, talk: Talk) -> Result<Option<Kind>> {
         say(report.stage_table());
     }
     Ok(caught.kind())
+}
+
+/// One line about a rule that changed.
+fn tell(event: &Event) -> String {
+    let Event { zone, rule, .. } = event;
+    let seconds = event.pts_ns as f64 / 1e9;
+    format!(
+        "{seconds:.3} s, frame {}: {zone:?} / {rule:?} is {} at {:.1} %",
+        event.frame,
+        event.state.name(),
+        100.0 * event.share
+    )
 }
 
 fn announce(plan: &Plan, talk: Talk) -> String {

@@ -1,18 +1,21 @@
 //! What a run shall do: from a pipeline file, from flags, or from both.
 //!
-//! A pipeline file is TOML with the sections `[source]`, `[model]`, `[execution]`, `[temporal]`, `[overlay]` and `[output]`.
+//! A pipeline file is TOML with the sections `[source]`, `[model]`, `[execution]`, `[temporal]`, `[messages]`,
+//! `[overlay]` and `[output]`, and any number of `[[zone]]`.
 //! Relative paths in it count from the folder of the file, so that it means the same from wherever it is run.
 
 mod paths;
 mod places;
 mod reader;
 pub mod values;
+mod zones;
 
 pub use places::Places;
 pub use reader::Problem;
 
 use crate::error::{Kind, WithKind, fault};
 use crate::infer::{Provider, SessionOptions};
+use crate::messages::{MessageOptions, Zone};
 use crate::overlay::OverlayOptions;
 use crate::privacy::Secret;
 use crate::sink::Speed;
@@ -34,6 +37,10 @@ pub struct PipelineConfig {
     pub session: SessionOptions,
     /// How class maps are carried between inferred frames.
     pub temporal: TemporalOptions,
+    /// What JSON lines hold, and how often there is one.
+    pub messages: MessageOptions,
+    /// Parts of the picture in which classes are watched.
+    pub zones: Vec<Zone>,
     /// How the classes are drawn.
     pub overlay: OverlayOptions,
     /// What is written.
@@ -83,7 +90,7 @@ pub struct OutputConfig {
     pub video: Option<PathBuf>,
     /// Folder for one indexed PNG a frame.
     pub masks: Option<PathBuf>,
-    /// JSON line a frame.
+    /// JSON lines, one a frame or an interval.
     pub json: Option<PathBuf>,
     /// The end report as JSON.
     pub report: Option<PathBuf>,
@@ -141,6 +148,8 @@ impl PipelineConfig {
             model: document.section("model", |s| model(s, base)),
             session: document.section("execution", |s| session(s, base)),
             temporal: document.section("temporal", temporal),
+            messages: document.section("messages", messages),
+            zones: zones::read(&mut document),
             overlay: document.section("overlay", overlay),
             output: document.section("output", |s| output(s, base)),
             places: Places::default(),
@@ -224,6 +233,16 @@ fn temporal(section: &mut Section<'_>) -> TemporalOptions {
         smooth_of: section.numbers("smooth_of", values::smooth).unwrap_or_default(),
         lookahead: section.flag("lookahead").unwrap_or(default.lookahead),
         ..default
+    }
+}
+
+fn messages(section: &mut Section<'_>) -> MessageOptions {
+    let default = MessageOptions::default();
+    MessageOptions {
+        regions: section.flag("regions").unwrap_or(default.regions),
+        min_area: section.number("min_area", values::share).unwrap_or(default.min_area),
+        rle: section.flag("rle").unwrap_or(default.rle),
+        every_ns: section.text("every", values::interval_ns).or(default.every_ns),
     }
 }
 

@@ -39,6 +39,7 @@ impl Places {
             None if key == "temporal.lookahead" => "--no-lookahead".into(),
             None if key == "source.threads" => "--decoder-threads".into(),
             None if key == "output.threads" => "--encoder-threads".into(),
+            None if key == "messages.every" => "--json-every".into(),
             None => format!("--{}", key.rsplit('.').next().unwrap_or(key).replace('_', "-")),
         }
     }

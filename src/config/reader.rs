@@ -59,7 +59,8 @@ impl<'t> Document<'t> {
     pub fn section<T>(&mut self, name: &'static str, read: impl FnOnce(&mut Section<'_>) -> T) -> T {
         self.known.push(name);
         let mut section = Section {
-            name,
+            name: name.into(),
+            header: format!("[{name}]"),
             span: 0..0,
             table: None,
             known: Vec::new(),
@@ -79,6 +80,13 @@ impl<'t> Document<'t> {
         let result = read(&mut section);
         section.refuse_unknown();
         result
+    }
+
+    /// Reads every `[[name]]` in its order.
+    pub fn tables<T>(&mut self, name: &'static str, read: impl FnMut(&mut Section<'_>) -> T) -> Vec<T> {
+        self.known.push(name);
+        let Some(value) = self.table.get(name) else { return Vec::new() };
+        tables(value, name, &format!("[[{name}]]"), &mut self.values, &mut self.problems, read)
     }
 
     /// Reports everything that was wrong, or else where everything stands.
@@ -111,9 +119,50 @@ fn position(text: &str, span: &Range<usize>) -> (usize, usize) {
     (before.matches('\n').count() + 1, column)
 }
 
+/// Reads each of the tables of an array; `name` is what comes before the number in keys, `header` how the file writes it.
+fn tables<T>(
+    value: &Spanned<DeValue<'_>>,
+    name: &str,
+    header: &str,
+    values: &mut Vec<(String, Range<usize>)>,
+    problems: &mut Vec<(Range<usize>, String)>,
+    mut read: impl FnMut(&mut Section<'_>) -> T,
+) -> Vec<T> {
+    let wrong = |value: &Spanned<DeValue<'_>>, problems: &mut Vec<_>| {
+        let found = article(value.get_ref().type_str());
+        problems.push((value.span(), format!("{name}: found {found}, wanted {header} for each")));
+    };
+    let Some(array) = value.get_ref().as_array() else {
+        wrong(value, problems);
+        return Vec::new();
+    };
+    let mut all = Vec::new();
+    for (number, item) in array.iter().enumerate() {
+        let Some(table) = item.get_ref().as_table() else {
+            wrong(item, problems);
+            continue;
+        };
+        let mut section = Section {
+            name: format!("{name}[{number}]"),
+            header: header.into(),
+            span: item.span(),
+            table: Some(table),
+            known: Vec::new(),
+            values: &mut *values,
+            problems: &mut *problems,
+        };
+        all.push(read(&mut section));
+        section.refuse_unknown();
+    }
+    all
+}
+
 /// One section; asking for a key makes it known.
 pub(super) struct Section<'d> {
-    name: &'static str,
+    /// What keys in it begin with: `overlay`, `zone[0]`.
+    name: String,
+    /// How the file writes it: `[overlay]`, `[[zone]]`.
+    header: String,
     span: Range<usize>,
     table: Option<&'d DeTable<'d>>,
     known: Vec<&'static str>,
@@ -183,8 +232,46 @@ impl<'d> Section<'d> {
         Some(numbers)
     }
 
+    /// A list of points `[x, y]`.
+    pub fn points(&mut self, key: &'static str) -> Option<Vec<[f64; 2]>> {
+        const WANTED: &str = "a list of points, such as [[0.1, 0.9], [0.5, 0.4], [0.9, 0.9]]";
+        let value = self.value(key)?;
+        let Some(list) = value.get_ref().as_array() else {
+            self.wrong_type(key, value, WANTED);
+            return None;
+        };
+        let mut points = Vec::new();
+        for item in list.iter() {
+            let numbers = item.get_ref().as_array().map(|pair| {
+                let coordinate = |c: &Spanned<DeValue<'_>>| number(c.get_ref())?.parse().ok();
+                pair.iter().map(coordinate).collect::<Option<Vec<f64>>>()
+            });
+            match numbers {
+                Some(Some(pair)) if pair.len() == 2 => points.push([pair[0], pair[1]]),
+                Some(_) => {
+                    let message = format!("{}.{key}: found a point that is not two numbers, wanted [x, y]", self.name);
+                    self.problems.push((item.span(), message));
+                }
+                None => self.wrong_type(key, item, WANTED),
+            }
+        }
+        (points.len() == list.len()).then_some(points)
+    }
+
+    /// Reads every `[[SECTION.key]]` that belongs to this one, in its order.
+    pub fn tables<T>(&mut self, key: &'static str, read: impl FnMut(&mut Section<'_>) -> T) -> Vec<T> {
+        let Some(value) = self.value(key) else { return Vec::new() };
+        let header = format!("[[{}.{key}]]", self.header.trim_matches(['[', ']']));
+        tables(value, &format!("{}.{key}", self.name), &header, self.values, self.problems, read)
+    }
+
+    /// Whether a key is there, right or wrong.
+    pub fn has(&self, key: &str) -> bool {
+        self.table.is_some_and(|t| t.contains_key(key))
+    }
+
     /// Says that something is wrong with a key.
-    pub fn problem(&mut self, key: &'static str, message: &str) {
+    pub fn problem(&mut self, key: &str, message: &str) {
         let span = self
             .table
             .and_then(|t| t.get_key_value(key))
@@ -194,7 +281,7 @@ impl<'d> Section<'d> {
 
     /// Says that a key is missing, unless it is there and has been found wrong.
     pub fn require(&mut self, key: &'static str) {
-        if self.table.is_none_or(|t| !t.contains_key(key)) {
+        if !self.has(key) {
             self.problems.push((self.span.clone(), format!("{}.{key} is missing", self.name)));
         }
     }
@@ -237,9 +324,9 @@ impl<'d> Section<'d> {
         let Some(table) = self.table else { return };
         for key in table.keys().filter(|k| !self.known.contains(&k.get_ref().as_ref())) {
             let message = format!(
-                "unknown key {:?} in [{}], wanted one of {}",
+                "unknown key {:?} in {}, wanted one of {}",
                 key.get_ref(),
-                self.name,
+                self.header,
                 self.known.join(", ")
             );
             self.problems.push((key.span(), message));

@@ -265,9 +265,51 @@ pub fn time_ns(text: &str) -> Result<u64, String> {
     Ok((whole * 1e9).round() as u64)
 }
 
+/// A span of time in nanoseconds: `500ms`, `2s`, `1.5s`.
+///
+/// # Errors
+/// If it is no number with one of these units, or more than a day.
+pub fn span_ns(text: &str) -> Result<u64, String> {
+    let number = |digits: &str, unit_ns: f64| {
+        let plain = digits.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        let number = digits.parse::<f64>().ok().filter(|_| plain)?;
+        Some((number * unit_ns).round()).filter(|ns| *ns <= 86_400e9)
+    };
+    let ns = match text.strip_suffix("ms") {
+        Some(digits) => number(digits, 1e6),
+        None => text.strip_suffix('s').and_then(|digits| number(digits, 1e9)),
+    };
+    ns.map(|ns| ns as u64)
+        .ok_or_else(|| format!("found {text:?}, wanted a time with its unit, such as 2s or 500ms"))
+}
+
+/// The same, but more than nothing.
+///
+/// # Errors
+/// Those of [`span_ns`], and if it is 0.
+pub fn interval_ns(text: &str) -> Result<u64, String> {
+    match span_ns(text)? {
+        0 => Err(format!("found {text:?}, wanted an interval above 0, such as 1s")),
+        ns => Ok(ns),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_span_of_time_has_its_unit() {
+        assert_eq!(span_ns("2s"), Ok(2_000_000_000));
+        assert_eq!(span_ns("1.5s"), Ok(1_500_000_000));
+        assert_eq!(span_ns("500ms"), Ok(500_000_000));
+        assert_eq!(span_ns("0s"), Ok(0));
+        for bad in ["2", "", "s", "ms", "-1s", "1e3s", "NaNs", "infs", "1m", "90000s", "2 s", "..s"] {
+            assert!(span_ns(bad).unwrap_err().contains("2s or 500ms"), "{bad}");
+        }
+        assert_eq!(interval_ns("1s"), Ok(1_000_000_000));
+        assert!(interval_ns("0s").unwrap_err().contains("above 0") && interval_ns("1").is_err());
+    }
 
     #[test]
     fn a_time_is_seconds_or_clock_notation() {

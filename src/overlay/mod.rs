@@ -4,15 +4,17 @@
 mod blend;
 mod legend;
 mod outline;
+mod zones;
 
 use crate::color::rgb_to_ycbcr;
 use crate::error::{Kind, fault};
 use crate::frame::{ClassMap, Frame, VideoFormat};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use blend::{Mix, PlaneBlender};
 use legend::Legend;
 use maskline_models::Class;
 use outline::Outliner;
+use zones::ZoneMark;
 
 /// How the overlay looks.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +46,7 @@ pub struct Overlay {
     planes: Vec<PlaneBlender>,
     outliner: Option<Outliner>,
     legend: Option<Legend>,
+    zones: Vec<ZoneMark>,
 }
 
 impl Overlay {
@@ -68,7 +71,30 @@ impl Overlay {
             planes: blend::planes(format, &mixes),
             outliner: options.outlines.then(|| Outliner::new(format, &drawn)),
             legend: options.legend.then(|| Legend::new(format, drawn)),
+            zones: Vec::new(),
         })
+    }
+
+    /// The same with zones: the name of each, and its corners in shares (0-1) of the frame.
+    ///
+    /// # Errors
+    /// If OpenCV cannot draw them.
+    pub fn with_zones<'z>(mut self, zones: impl Iterator<Item = (&'z str, &'z [[f64; 2]])>) -> Result<Self> {
+        let mark = |(name, polygon)| ZoneMark::new(&self.format, name, polygon);
+        self.zones = zones.map(mark).collect::<Result<_>>().context("cannot draw the zones")?;
+        Ok(self)
+    }
+
+    /// Draws the zones over the frame; `on` tells for each whether one of its rules is on.
+    ///
+    /// # Errors
+    /// If the frame is not of the format that was announced.
+    pub fn draw_zones(&self, frame: &mut Frame, on: &[bool]) -> Result<()> {
+        frame.check_format(&self.format)?;
+        for (zone, on) in self.zones.iter().zip(on) {
+            zone.draw(&mut *frame.pixels, *on);
+        }
+        Ok(())
     }
 
     /// Blends a class map over the frame. A map of another size is scaled up with soft borders; classes that are not drawn

@@ -23,6 +23,7 @@ use crate::config::{OnExisting, PipelineConfig};
 use crate::error::{Kind, WithKind, fault, kind_of};
 use crate::frame::{ClassMap, VideoFormat};
 use crate::infer::{Provider, ProviderReport};
+use crate::messages::{self, Event, MessageOptions, Watch, Zone, unknown_classes};
 use crate::overlay::Overlay;
 use crate::pending::PendingFile;
 use crate::postprocess::Postprocessor;
@@ -70,6 +71,7 @@ pub struct Pipeline {
 const SOURCE_GRACE: Duration = Duration::from_secs(5);
 
 type OnClasses = Box<dyn FnMut(&FrameClasses<'_>) -> Result<()> + Send>;
+type OnEvent = Box<dyn FnMut(&Event) + Send>;
 
 /// The class map of one frame, as [`Pipeline::on_classes`] gets it.
 #[derive(Debug, Clone, Copy)]
@@ -93,7 +95,7 @@ pub struct FrameClasses<'a> {
 impl<'a> FrameClasses<'a> {
     /// The share (0-1) of the frame of every class that counts, in the order of the contract.
     pub fn shares(&self) -> Vec<(&'a Class, f64)> {
-        record::shares(&self.map.ids, self.classes)
+        messages::shares(self.map, self.classes)
     }
 }
 
@@ -256,6 +258,18 @@ impl Pipeline {
         self
     }
 
+    /// What the JSON lines hold, and how often there is one.
+    pub fn messages(mut self, options: MessageOptions) -> Self {
+        self.config.messages = options;
+        self
+    }
+
+    /// Watches classes in one more part of the picture.
+    pub fn zone(mut self, zone: Zone) -> Self {
+        self.config.zones.push(zone);
+        self
+    }
+
     /// Writes the report there, as JSON.
     pub fn report(mut self, path: impl Into<PathBuf>) -> Self {
         self.config.output.report = Some(path.into());
@@ -346,9 +360,15 @@ impl Pipeline {
         let fit = Fit::plan(input, format.width, format.height, config.model.size).kind_config();
         let fit = fit.at("model.size", &config)?;
         let overlay = match &config.output.video {
-            Some(_) => Some(Overlay::new(&head.classes, &format, config.overlay.clone()).at("overlay.only", &config)?),
+            Some(_) => {
+                let overlay = Overlay::new(&head.classes, &format, config.overlay.clone()).at("overlay.only", &config)?;
+                let zones = config.zones.iter().map(|z| (z.name.as_str(), z.polygon.as_slice()));
+                Some(overlay.with_zones(zones)?)
+            }
             None => None,
         };
+        check_zones(&config, &head.classes)?;
+        let zones = (!config.zones.is_empty()).then(|| Watch::new(&config.zones, &head.classes));
         let (segmenters, provider) = sessions::open(
             &model,
             config.model.head.as_deref(),
@@ -362,6 +382,7 @@ impl Pipeline {
             .map(|folder| MaskWriter::create(folder, &palette(&head.classes)))
             .transpose()?;
         let json = config.output.json.as_deref().map(PendingFile::create).transpose()?;
+        let json = json.map(|file| record::Lines::new(file, config.messages.clone()));
         let sheet = config
             .output
             .sheet
@@ -408,7 +429,9 @@ impl Pipeline {
                     classes: Arc::new(head.classes),
                     masks,
                     json,
+                    zones,
                     on_classes: self.on_classes,
+                    on_event: None,
                 },
                 sheet,
                 sink,
@@ -461,6 +484,12 @@ impl Ready {
     /// What is going to happen.
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// Calls this whenever a rule of a zone changes, on a thread of its own.
+    pub fn on_event(mut self, call: impl FnMut(&Event) + Send + 'static) -> Self {
+        self.stages.record.on_event = Some(Box::new(call));
+        self
     }
 
     /// Runs it to its end. `progress` hears how many frames are done after each of them.
@@ -551,12 +580,33 @@ fn check_values(config: &PipelineConfig) -> Result<()> {
     if let Some((what, _)) = counts.iter().find(|(_, count)| *count == Some(0)) {
         return Err(fault(Kind::Usage, format!("{what} is 0, wanted at least 1")));
     }
+    let messages = &config.messages;
+    if !(0.0..=1.0).contains(&messages.min_area) {
+        return Err(fault(Kind::Usage, format!("min_area is {}, wanted 0 to 1", messages.min_area)));
+    }
+    if messages.every_ns == Some(0) {
+        return Err(fault(Kind::Usage, "the interval of messages is 0, wanted more"));
+    }
+    Zone::check_all(&config.zones).map_err(|message| fault(Kind::Usage, message))?;
     let temporal = &config.temporal;
     let smooth = std::iter::once(&temporal.smooth).chain(temporal.smooth_of.values());
     if let Some(smooth) = smooth.into_iter().find(|s| !(0.0..1.0).contains(*s)) {
         return Err(fault(Kind::Usage, format!("smooth is {smooth}, wanted 0 to below 1")));
     }
     Ok(())
+}
+
+/// Whether the model has the classes of all rules.
+///
+/// # Errors
+/// Kind 78 with one line for every rule whose class it does not have.
+fn check_zones(config: &PipelineConfig, classes: &[Class]) -> Result<()> {
+    let unknown = unknown_classes(&config.zones, classes);
+    let lines: Vec<_> = unknown.into_iter().map(|(key, line)| config.places.prefix(&key) + &line).collect();
+    if lines.is_empty() {
+        return Ok(());
+    }
+    Err(fault(Kind::Config, lines.join("\n")))
 }
 
 /// What carries class maps, if it is wanted.

@@ -47,6 +47,7 @@ pub(super) fn report(plan: &Plan, config: &PipelineConfig, done: Done, started: 
                 .collect(),
         },
         temporal: done.temporal.map(|measured| temporal(&config.temporal, measured)),
+        rules: done.rules,
         stages: done.stages,
     }
 }

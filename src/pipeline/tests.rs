@@ -1,10 +1,11 @@
 //! Runs of stages that are made up: what a run does when one of them fails, is slow or is silent.
 
-use super::record::Recorder;
+use super::record::{Lines, Recorder};
 use super::wire::{self, Stages, Temporal};
 use crate::error::{Kind, fault, kind_of};
 use crate::frame::{ClassMap, Frame, Matrix, OwnedPixels, PixelFormat, Range, Tensor, VideoFormat};
 use crate::infer::MockSegmenter;
+use crate::messages::MessageOptions;
 use crate::overlay::{Overlay, OverlayOptions};
 use crate::pending::PendingFile;
 use crate::postprocess::Postprocessor;
@@ -122,7 +123,9 @@ fn set(
             classes: Arc::new(head.classes.clone()),
             masks: None,
             json: None,
+            zones: None,
             on_classes: None,
+            on_event: None,
         },
         overlay: Some(Overlay::new(&head.classes, &format, OverlayOptions::default()).unwrap()),
         sheet: None,
@@ -298,7 +301,8 @@ fn a_run_that_is_stopped_before_its_first_frame_writes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let old = folder.path().join("frames.jsonl");
     std::fs::write(&old, "old").unwrap();
-    set.stages.record.json = Some(PendingFile::create(&old).unwrap());
+    let file = PendingFile::create(&old).unwrap();
+    set.stages.record.json = Some(Lines::new(file, MessageOptions::default()));
     let stop = StopFlag::default();
     stop.request();
     let error = wire::run(set.stages, stop, |_| {}).err().unwrap();

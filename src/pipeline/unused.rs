@@ -2,6 +2,7 @@
 
 use crate::config::PipelineConfig;
 use crate::infer::Provider;
+use crate::messages::MessageOptions;
 use crate::overlay::OverlayOptions;
 use crate::source::{LiveOptions, is_address};
 use crate::temporal::TemporalOptions;
@@ -68,6 +69,23 @@ pub(super) fn notes(config: &PipelineConfig, taken: &str, recurrent: bool) -> Ve
     note(every && temporal.motion != usual.motion, "temporal.motion", why);
     note(every && temporal.lookahead != usual.lookahead, "temporal.lookahead", why);
 
+    if config.output.json.is_none() {
+        let (messages, usual) = (&config.messages, MessageOptions::default());
+        let why = "no JSON lines are written (--json, or json in [output])";
+        note(messages.regions, "messages.regions", why);
+        note(messages.rle, "messages.rle", why);
+        note(messages.every_ns.is_some(), "messages.every", why);
+        note(messages.min_area != usual.min_area, "messages.min_area", why);
+    } else {
+        let usual = MessageOptions::default().min_area;
+        let min_area = config.messages.min_area != usual && !config.messages.regions;
+        note(
+            min_area,
+            "messages.min_area",
+            "no regions are listed (--regions, or regions in [messages])",
+        );
+    }
+
     if config.output.video.is_none() {
         let (drawn, usual) = (&config.overlay, OverlayOptions::default());
         let why = "no masked video is written (--output, or video in [output])";
@@ -101,11 +119,17 @@ mod tests {
         config.overlay.outlines = true;
         config.temporal.lookahead = false;
         config.output.quality = Some(30);
+        config.messages.rle = true;
+        config.messages.every_ns = Some(1);
         let said = notes(&config, "cpu", true);
         let flags: Vec<_> = said.iter().map(|l| l.split(' ').next().unwrap()).collect();
-        let wanted = "--device --sessions --rate --decoder-threads --no-lookahead --outlines --quality --encoder-threads";
+        let wanted =
+            "--device --sessions --rate --decoder-threads --no-lookahead --rle --json-every --outlines --quality --encoder-threads";
         assert_eq!(flags.join(" "), wanted);
-        assert!(said[0].contains("the CPU") && said[5].contains("--output"), "{said:?}");
+        assert!(
+            said[0].contains("the CPU") && said[5].contains("--json") && said[7].contains("--output"),
+            "{said:?}"
+        );
         config.output.video = Some("a.mp4".into());
         config.source.live_options.attempts = Some(3);
         config.source.live_options.transport = Transport::Udp;
@@ -121,10 +145,14 @@ mod tests {
             "{said}"
         );
         config.source.live_options = LiveOptions::default();
+        config.output.json = Some("a.jsonl".into());
+        config.messages.min_area = 0.1;
         config.source.input = "pictures".into();
         config.temporal.every = Every::Auto;
         config.source.threads = None;
         let said = notes(&config, "cuda", false);
-        assert_eq!(said, ["--threads changes nothing: the net runs on cuda"]);
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert_eq!(said[0], "--threads changes nothing: the net runs on cuda");
+        assert!(said[1].starts_with("--min-area changes nothing: no regions"), "{said:?}");
     }
 }

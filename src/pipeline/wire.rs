@@ -15,7 +15,7 @@ use crate::sheet::ContactSheet;
 use crate::sink::Sink;
 use crate::sink::masks::MaskWriter;
 use crate::source::{Opened, Source, StopFlag};
-use crate::stats::{Ending, FrameCounts, Journeys, LatencyReport, Meter, SourceReport, Stage, StageReport, TemporalReport};
+use crate::stats::{Ending, FrameCounts, Journeys, LatencyReport, Meter, RuleReport, SourceReport, Stage, StageReport, TemporalReport};
 use crate::temporal::{Carried, Carrier, KeyReason, Lookout, Sight};
 use anyhow::Result;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -57,6 +57,7 @@ pub(super) struct Done {
     pub stages: Vec<StageReport>,
     pub temporal: Option<TemporalReport>,
     pub source: Option<SourceReport>,
+    pub rules: Vec<RuleReport>,
     pub ended_by: Ending,
     pub counts: FrameCounts,
     pub first_frame: Option<Instant>,
@@ -96,6 +97,8 @@ pub(super) struct Segmented {
     pub inference: Duration,
     /// How many frames away the map was inferred.
     pub age_frames: u32,
+    /// For every zone whether one of its rules is on; empty until they have been looked at.
+    pub zones_on: Vec<bool>,
 }
 
 /// What the stages tell at their end, and the outputs that only get their names when all went well.
@@ -114,6 +117,7 @@ pub(super) struct Tally {
     latency: Option<LatencyReport>,
     pub json: Option<PendingFile>,
     pub masks: Option<MaskWriter>,
+    pub rules: Vec<RuleReport>,
     sheet: Option<ContactSheet>,
     video: Option<Unnamed>,
 }
@@ -227,6 +231,7 @@ pub(super) fn run(stages: Stages, stop: StopFlag, progress: impl FnMut(u64) + Se
         let inbox = Inbox::new(std::mem::replace(&mut segmented, drawn));
         let draw = move |mut s: Segmented| {
             overlay.draw(&mut s.frame, &s.map)?;
+            overlay.draw_zones(&mut s.frame, &s.zones_on)?;
             Ok(s)
         };
         relay(&mut crew, Stage::Overlay, &tally, inbox, Outbox::new(tx), draw)?;
@@ -264,6 +269,7 @@ pub(super) fn run(stages: Stages, stop: StopFlag, progress: impl FnMut(u64) + Se
         stages: tally.stages.iter().map(Meter::report).collect(),
         temporal: tally.temporal,
         source: tally.source,
+        rules: tally.rules,
         ended_by,
         counts: tally.counts,
         first_frame: tally.first_frame,
@@ -367,6 +373,7 @@ impl Step<Way<Inferred, Sighted>, Segmented> for EveryFrame {
             map,
             inference,
             age_frames: 0,
+            zones_on: Vec::new(),
         })
     }
 
@@ -385,6 +392,7 @@ fn carry_maps(mut carrier: Carrier<(Frame, Duration)>, mut inbox: impl Take<Mapp
             map: carried.map,
             inference,
             age_frames: carried.age_frames,
+            zones_on: Vec::new(),
         })
     };
     let mut taken = true;

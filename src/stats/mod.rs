@@ -4,8 +4,8 @@ pub mod report;
 pub mod usage;
 
 pub use report::{
-    Ending, FrameCounts, KeyCounts, LatencyReport, ModelUsed, ProviderUsed, Refusal, Report, SourceReport, StageReport, StateChange,
-    StateCounts, TemporalReport,
+    Ending, FrameCounts, KeyCounts, LatencyReport, ModelUsed, ProviderUsed, Refusal, Report, RuleReport, SourceReport, StageReport,
+    StateChange, StateCounts, TemporalReport,
 };
 
 use hdrhistogram::Histogram;
@@ -27,7 +27,7 @@ pub enum Stage {
     Postprocess,
     /// Carries class maps to the frames that were not inferred.
     Carry,
-    /// Writes masks and JSON lines.
+    /// Watches zones, writes masks and JSON lines.
     Record,
     /// Draws the classes.
     Overlay,

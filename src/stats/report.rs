@@ -48,6 +48,8 @@ pub struct Report {
     pub provider: ProviderUsed,
     /// How class maps were carried between inferred frames; `None` if every frame was inferred by itself.
     pub temporal: Option<TemporalReport>,
+    /// How often each rule of a zone changed; empty without zones.
+    pub rules: Vec<RuleReport>,
     /// Times and queues, in the order of the stages.
     pub stages: Vec<StageReport>,
 }
@@ -187,6 +189,19 @@ pub struct KeyCounts {
     pub lost: u64,
 }
 
+/// How often one rule of a zone changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleReport {
+    /// Name of the zone.
+    pub zone: String,
+    /// Name of the rule.
+    pub rule: String,
+    /// How often it went on.
+    pub on: u64,
+    /// How often it went off.
+    pub off: u64,
+}
+
 /// The net that ran.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelUsed {
@@ -267,7 +282,7 @@ pub struct StageReport {
 }
 
 impl fmt::Display for Report {
-    /// Three lines for people.
+    /// A few lines for people.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counts = self.frames;
         write!(
@@ -303,6 +318,10 @@ impl fmt::Display for Report {
             "\n{} at {}x{} on {}; {:.1} CPU s, {:.0} MiB",
             model.name, model.input_width, model.input_height, self.provider.taken, self.cpu_s, self.peak_memory_mib
         )?;
+        if !self.rules.is_empty() {
+            let rules = self.rules.iter().map(|r| format!("{:?} / {:?} {}x", r.zone, r.rule, r.on));
+            write!(f, "\nrules went on: {}", rules.collect::<Vec<_>>().join(", "))?;
+        }
         if !self.written.is_empty() {
             write!(f, "\nwritten to {}", self.written.join(", "))?;
         }
