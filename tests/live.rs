@@ -12,6 +12,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 use support::{Bench, Clip, Ran, read_video};
@@ -132,7 +133,7 @@ fn serves_as_the_camera_of_the_others() {
 /// A run of the program that is watched.
 struct Run {
     child: Child,
-    said: BufReader<std::process::ChildStderr>,
+    said: mpsc::Receiver<String>,
     heard: String,
 }
 
@@ -140,7 +141,9 @@ impl Run {
     fn start(bench: &Bench, args: &str) -> Self {
         let line = format!("run --model ./brightness.onnx --provider cpu {args}");
         let mut child = bench.command().args(line.split(' ')).stderr(Stdio::piped()).spawn().unwrap();
-        let said = BufReader::new(child.stderr.take().unwrap());
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (tell, said) = mpsc::channel();
+        thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
         Self {
             child,
             said,
@@ -151,10 +154,9 @@ impl Run {
     /// Reads what it says until a line holds this text.
     fn hear(&mut self, part: &str) {
         loop {
-            let mut line = String::new();
-            let read = self.said.read_line(&mut line).unwrap();
-            self.heard += &line;
-            assert!(read > 0, "wanted {part:?}: {}", self.heard);
+            let line = self.said.recv_timeout(Duration::from_secs(40));
+            let line = line.unwrap_or_else(|_| panic!("wanted {part:?}: {}", self.heard));
+            self.heard += &format!("{line}\n");
             if line.contains(part) {
                 return;
             }
@@ -165,7 +167,7 @@ impl Run {
     fn stop(mut self) -> Ran {
         let asked = Instant::now();
         signal_to(&self.child, SIGINT);
-        self.said.read_to_string(&mut self.heard).unwrap();
+        self.heard.extend(self.said.iter().map(|line| line + "\n"));
         let code = self.child.wait().unwrap().code();
         assert!(asked.elapsed() < Duration::from_secs(6), "{:?}: {}", asked.elapsed(), self.heard);
         Ran {
@@ -462,6 +464,9 @@ fn a_file_is_read_at_its_own_pace_if_it_is_wanted() {
     );
     assert!(told.wall_s > 3.5, "{} s", told.wall_s);
     times_rise(&bench.path("out.mp4"));
+    bench.run("missing.mp4 --live --json f.jsonl").refused(65, "does not exist");
+    std::fs::create_dir(bench.path("pictures")).unwrap();
+    bench.run("pictures --live --json f.jsonl").refused(64, "no pace");
     bench.run("in.mp4 --live --start 1 --json f.jsonl").refused(64, "no past");
 }
 

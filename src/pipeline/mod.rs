@@ -306,7 +306,7 @@ impl Pipeline {
         self
     }
 
-    /// Calls this with a line whenever the state of a live source changes, from the thread that reads it.
+    /// Calls this with a line whenever the state or the format of a live source changes, from a thread that reads it.
     pub fn on_notice(mut self, call: impl Fn(&str) + Send + Sync + 'static) -> Self {
         self.notices = Notices::to(call);
         self

@@ -195,15 +195,17 @@ pub fn open(input: &str, options: &SourceOptions) -> anyhow::Result<Opened> {
         return live::open(input, options);
     }
     let path = Path::new(input);
+    let no_pace = || {
+        let text = format!("{input} has no pace of its own: wanted a video file or test: with --live");
+        Err(fault(Kind::Usage, text))
+    };
     match path.metadata() {
         Ok(found) if found.is_file() && options.live => live::open(input, options),
-        _ if options.live => {
-            let text = format!("{input} has no pace of its own: wanted a video file or test: with --live");
-            Err(fault(Kind::Usage, text))
-        }
+        Ok(_) if options.live => no_pace(),
         Ok(found) if found.is_dir() => pictures::open(input, pictures::in_folder(path)?, options),
         Ok(_) => file::open(path, options),
         Err(error) => match pictures::in_sequence(path)? {
+            Some(_) if options.live => no_pace(),
             Some(files) => pictures::open(input, files, options),
             None if error.kind() == std::io::ErrorKind::NotFound => {
                 let text = format!(

@@ -109,7 +109,7 @@ pub(super) struct Connection {
     starting: Option<JoinHandle<()>>,
     refused: Arc<AtomicBool>,
     name: String,
-    /// How long the stream lasts and how far it has come.
+    /// How far the stream has come, by its own clock.
     reached_ns: Option<u64>,
 }
 
@@ -196,7 +196,7 @@ impl Drop for Connection {
             drop(watch);
             tell.send(()).ok();
         };
-        // Without a thread the pipeline ends here and now.
+        // Where there is no thread to be had, the pipeline has ended here and now.
         if thread::Builder::new().name("take down".into()).spawn(end).is_ok() {
             told.recv_timeout(TAKE_DOWN).ok();
         }

@@ -177,8 +177,8 @@ impl Live {
         self.voice.say(format_args!("{state}: {why}"));
     }
 
-    /// Waits for the next frame, whatever it takes; `None` at the end, when it was asked to stop, or when it gave up after it
-    /// had been live.
+    /// Waits for the next frame, whatever it takes; `None` at the end, when it was asked to stop, or when it gave up after
+    /// frames had been given.
     fn wait(&mut self) -> Result<Option<Newcomer>> {
         loop {
             if self.options.stop.requested() {
@@ -234,7 +234,7 @@ impl Live {
 
     fn give_up(&mut self) -> Result<Option<Newcomer>> {
         self.lost = true;
-        if self.history.was_live() {
+        if self.index > 0 {
             return Ok(None);
         }
         let (name, tried) = (&self.wiring.address.name, self.connections);
