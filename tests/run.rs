@@ -152,10 +152,7 @@ fn json_lines_join_what_else_goes_into_the_same_file() {
         let text = fs::read_to_string(bench.path("all.txt")).unwrap();
         let lines: Vec<_> = text.lines().collect();
         assert_eq!((lines.len(), lines[0], lines[4]), (5, "first", "last"), "{text}");
-        assert!(
-            lines[1].contains("\"index\":0,") && lines[3].contains("\"index\":2,"),
-            "{text}"
-        );
+        assert!(lines[1].contains("\"index\":0,") && lines[3].contains("\"index\":2,"), "{text}");
     }
 }
 
