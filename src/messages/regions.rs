@@ -4,11 +4,8 @@ use super::{count, share, written};
 use crate::frame::ClassMap;
 use anyhow::{Context, Result};
 use maskline_models::Class;
-use opencv::core::{CMP_EQ, CV_32S, Mat, MatTraitConst, Point, Rect, Vector, compare};
-use opencv::imgproc::{
-    CC_STAT_AREA, CC_STAT_HEIGHT, CC_STAT_LEFT, CC_STAT_TOP, CC_STAT_WIDTH, CHAIN_APPROX_SIMPLE, RETR_EXTERNAL, approx_poly_dp,
-    connected_components_with_stats, find_contours,
-};
+use opencv::core::{CMP_EQ, Mat, Point, Rect, ToInputArray, Vec4i, Vector, compare};
+use opencv::imgproc::{CHAIN_APPROX_NONE, RETR_CCOMP, approx_poly_dp, bounding_rect, contour_area, find_contours_with_hierarchy};
 use serde::Serialize;
 
 /// The most regions that are listed of a frame, the largest first.
@@ -44,14 +41,13 @@ pub struct Regions {
     pub regions_left_out: usize,
 }
 
-/// A region as OpenCV finds it, in pixels of the class map.
+/// A region in pixels of the class map.
 struct Found<'a> {
     class: &'a Class,
-    /// Which of the label maps, and its number there.
-    labels: usize,
-    label: i32,
     area: u64,
     bounds: Rect,
+    /// Every pixel of its outer border, in order.
+    border: Vector<Point>,
 }
 
 /// The connected regions (pixels that touch by an edge or a corner) of all classes that count, of at least `min_area` (0-1) of
@@ -68,28 +64,20 @@ fn find(map: &ClassMap, classes: &[Class], width: u32, height: u32, min_area: f6
     let mut counts = [0; 256];
     count(&map.ids, &mut counts);
     let ids = Mat::new_rows_cols_with_data(map.height as i32, map.width as i32, &map.ids)?;
-    let (mut found, mut label_maps) = (Vec::new(), Vec::new());
-    let (mut mask, mut stats, mut centroids) = (Mat::default(), Mat::default(), Mat::default());
+    let (mut found, mut mask) = (Vec::new(), Mat::default());
     for class in classes.iter().filter(|c| !c.ignore && counts[usize::from(c.id)] as f64 >= least) {
         compare(&ids, &f64::from(class.id), &mut mask, CMP_EQ)?;
-        let mut labels = Mat::default();
-        let regions = connected_components_with_stats(&mask, &mut labels, &mut stats, &mut centroids, 8, CV_32S)?;
-        // Label 0 is all that is of another class.
-        for label in 1..regions {
-            let stat = |column| stats.at_2d::<i32>(label, column).copied();
-            let area = stat(CC_STAT_AREA)? as u64;
+        for (area, border) in components(&mask)? {
             if area as f64 >= least {
-                let bounds = Rect::new(stat(CC_STAT_LEFT)?, stat(CC_STAT_TOP)?, stat(CC_STAT_WIDTH)?, stat(CC_STAT_HEIGHT)?);
+                let bounds = bounding_rect(&border)?;
                 found.push(Found {
                     class,
-                    labels: label_maps.len(),
-                    label,
                     area,
                     bounds,
+                    border,
                 });
             }
         }
-        label_maps.push(labels);
     }
     // The rest of the order only makes it the same in every run.
     found.sort_by_key(|f| (std::cmp::Reverse(f.area), f.class.id, f.bounds.y, f.bounds.x));
@@ -102,7 +90,8 @@ fn find(map: &ClassMap, classes: &[Class], width: u32, height: u32, min_area: f6
     let pixels = u64::from(width) * u64::from(height);
     let region = |found: Found<'_>| {
         let part = share(found.area, map.ids.len());
-        let polygon = outline(&label_maps[found.labels], &found)?;
+        let mut polygon = Vector::<Point>::new();
+        approx_poly_dp(&found.border, &mut polygon, TOLERANCE, true)?;
         let (left, top) = (scale.edge(0, found.bounds.x), scale.edge(1, found.bounds.y));
         let right = scale.edge(0, found.bounds.x + found.bounds.width);
         let bottom = scale.edge(1, found.bounds.y + found.bounds.height);
@@ -126,17 +115,36 @@ fn find(map: &ClassMap, classes: &[Class], width: u32, height: u32, min_area: f6
     })
 }
 
-/// The outer border, through the centres of the outermost pixels.
-fn outline(labels: &Mat, found: &Found<'_>) -> Result<Vector<Point>> {
-    let mut mask = Mat::default();
-    compare(&labels.roi(found.bounds)?, &f64::from(found.label), &mut mask, CMP_EQ)?;
-    let mut contours = Vector::<Vector<Point>>::new();
-    let offset = Point::new(found.bounds.x, found.bounds.y);
-    find_contours(&mask, &mut contours, RETR_EXTERNAL, CHAIN_APPROX_SIMPLE, offset)?;
-    let mut simple = Vector::new();
-    // One region of pixels that touch has one outer border.
-    approx_poly_dp(&contours.get(0)?, &mut simple, TOLERANCE, true)?;
-    Ok(simple)
+/// The connected parts of a mask: how many pixels each has, and its outer border. Labelling all pixels takes twenty times as long
+/// as following the borders, which tell the number as well.
+fn components(mask: &impl ToInputArray) -> Result<Vec<(u64, Vector<Point>)>> {
+    let (mut borders, mut hierarchy) = (Vector::<Vector<Point>>::new(), Vector::<Vec4i>::new());
+    find_contours_with_hierarchy(mask, &mut borders, &mut hierarchy, RETR_CCOMP, CHAIN_APPROX_NONE, Point::default())?;
+    let mut components = Vec::new();
+    for (number, links) in hierarchy.iter().enumerate() {
+        let [_, _, first_hole, parent] = links.0;
+        if parent >= 0 {
+            continue; // a hole
+        }
+        let border = borders.get(number)?;
+        let (area, steps) = enclosed(&border)?;
+        let mut pixels = area + steps / 2.0 + 1.0;
+        let mut hole = first_hole;
+        while let Ok(index) = usize::try_from(hole) {
+            let (area, steps) = enclosed(&borders.get(index)?)?;
+            pixels -= area - steps / 2.0 + 1.0;
+            hole = hierarchy.get(index)?.0[0];
+        }
+        components.push((pixels as u64, border));
+    }
+    Ok(components)
+}
+
+/// The area between the centres of a border's pixels, and the steps around it. By Pick's theorem, `area - steps / 2 + 1` centres
+/// lie inside, and with those of the border itself it is `area + steps / 2 + 1`.
+fn enclosed(border: &Vector<Point>) -> Result<(f64, f64)> {
+    let steps = if border.len() == 1 { 0 } else { border.len() };
+    Ok((contour_area(border, false)?, steps as f64))
 }
 
 /// From places in the class map to places in the frame, by axis.
@@ -234,6 +242,32 @@ mod tests {
         let line = map(40, 20, |x, y| if y == 5 && (10..20).contains(&x) { 8 } else { 0 });
         let found = regions(&line, &driving_classes(), 80, 40, 0.0).unwrap();
         assert_eq!(found.regions[1].polygon, [[20, 10], [40, 10], [40, 12], [20, 12]]);
+    }
+
+    #[test]
+    fn the_pixels_of_every_component_are_those_that_labelling_counts() {
+        use opencv::core::{CV_32S, MatTraitConst};
+        use opencv::imgproc::{CC_STAT_AREA, connected_components_with_stats};
+        let mut seed = 7_u32;
+        for size in 1..60 {
+            let (width, height) = (size, 61 - size);
+            let mut noise = || {
+                seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (seed >> 16) % 100
+            };
+            let ids: Vec<u8> = (0..width * height)
+                .map(|_| if noise() < 30 + size as u32 { 255 } else { 0 })
+                .collect();
+            let mask = Mat::new_rows_cols_with_data(height, width, &ids).unwrap();
+            let (mut labels, mut stats, mut centroids) = (Mat::default(), Mat::default(), Mat::default());
+            let count = connected_components_with_stats(&mask, &mut labels, &mut stats, &mut centroids, 8, CV_32S).unwrap();
+            let area = |label| *stats.at_2d::<i32>(label, CC_STAT_AREA).unwrap() as u64;
+            let mut wanted: Vec<_> = (1..count).map(area).collect();
+            let mut found: Vec<_> = components(&mask).unwrap().into_iter().map(|(pixels, _)| pixels).collect();
+            wanted.sort_unstable();
+            found.sort_unstable();
+            assert_eq!(found, wanted, "{width}x{height}");
+        }
     }
 
     #[test]

@@ -236,7 +236,7 @@ mod tests {
         // In the middle of the lower edge.
         let (x, y) = (320, (0.9 * 360.0) as usize);
         let at = |planes: &[Vec<u8>; 3]| (planes[0][y * 640 + x], planes[2][y / 2 * 320 + x / 2]);
-        assert_eq!(at(&off), (235, 128), "white");
+        assert!(at(&off).0 > 200 && at(&off).1 == 128, "white, if softened: {:?}", at(&off));
         let red = rgb_to_ycbcr(RED, format.matrix, format.range);
         assert_eq!(at(&on), (red[0], red[2]));
         // What lies inside the zone is left as it is.
