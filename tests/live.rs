@@ -202,7 +202,6 @@ fn frames_of_a_camera_come_over_tcp_and_udp() {
         assert_eq!((told.frames.written, told.width, told.height), (20, 320, 240));
         assert_eq!(states(&told), [State::Connecting, State::Live]);
         assert_eq!(told.frames.dropped, told.frames.replaced + told.frames.too_old);
-        assert!(told.frames.dropped > 0, "while the net was opened, frames came: {:?}", told.frames);
         let latency = told.latency.unwrap();
         assert!(latency.p50_ms <= latency.p99_ms && latency.p99_ms <= latency.max_ms, "{latency:?}");
         times_rise(&bench.path(&format!("{transport}.mp4")));
