@@ -128,7 +128,7 @@ pub struct Run {
     pub to: usize,
     /// Where the first of them comes from; the others follow it.
     pub from: usize,
-    /// How many: [`RUN`] of them, or one.
+    /// How many: four of them, or one.
     pub length: usize,
     /// The cell of the field in which they lie.
     pub cell: usize,
