@@ -261,7 +261,9 @@ fn the_contract_goes_along_and_the_golden_class_maps_are_the_models_own() {
     assert_eq!((&new.input, &new.heads), (&old.input, &old.heads));
     let training = new.training.as_ref().unwrap();
     assert!(training.quantization.contains("weights of 7 bits") && training.quantization.contains("scenes 1 to 4"));
-    assert_eq!(training.miou, Some(done.report.quantized.miou));
+    // JSON gives the last digit back as it can.
+    let told = training.miou.unwrap() - done.report.quantized.miou;
+    assert!(told.abs() < 1e-12, "{told}");
     let golden = new.goldens[0].unpack().unwrap();
     assert_eq!(golden.rgb, old.goldens[0].unpack().unwrap().rgb);
     let mut tensor = vec![0.0; golden.rgb.len()];
