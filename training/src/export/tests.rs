@@ -253,6 +253,7 @@ struct Zoo {
 
 fn zoo() -> Zoo {
     let device = Device::flex();
+    device.seed(5);
     Zoo {
         conv: Conv2dConfig::new([3, 4], [3, 3]).with_padding(PaddingConfig2d::Same).init(&device),
         norm: BatchNormConfig::new(4).init(&device),
