@@ -22,6 +22,7 @@ pub mod postprocess;
 pub mod preprocess;
 pub mod privacy;
 pub mod progress;
+mod publish;
 mod scale;
 pub mod sheet;
 pub mod signals;

@@ -1,9 +1,11 @@
 //! What source and sink share of GStreamer: making elements, mapping buffers, and turning bus messages into errors.
 
 pub(crate) mod inventory;
+mod picture;
 mod pixels;
 mod watch;
 
+pub(crate) use picture::Picture;
 pub(crate) use pixels::{GstPixels, buffer_of, format_of, info_of};
 pub(crate) use watch::{Event, Side, Watch};
 

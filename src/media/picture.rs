@@ -1,0 +1,69 @@
+//! A picture that nobody writes to any more, so that any number of outputs can hold it.
+
+use super::pixels::{buffer_of, info_of};
+use crate::frame::{Frame, VideoFormat};
+use anyhow::{Context, Result};
+use gstreamer as gst;
+use gstreamer_video::{VideoFrameExt, VideoFrameRef, VideoInfo};
+use std::sync::Arc;
+
+/// Planes of one frame in a GStreamer buffer; cloning it copies no pixel.
+#[derive(Debug, Clone)]
+pub(crate) struct Picture {
+    buffer: gst::Buffer,
+    info: VideoInfo,
+    format: Arc<VideoFormat>,
+}
+
+impl Picture {
+    /// The picture of a frame. Memory that came from GStreamer is taken over as it is.
+    ///
+    /// # Errors
+    /// 70 where memory cannot be had or mapped.
+    pub(crate) fn of(frame: Frame) -> Result<Self> {
+        let format = frame.format.clone();
+        let info = info_of(&format)?;
+        let mut buffer = buffer_of(frame, &info)?;
+        {
+            let fresh = buffer.make_mut();
+            fresh.set_pts(gst::ClockTime::NONE);
+            fresh.set_dts(gst::ClockTime::NONE);
+            fresh.set_duration(gst::ClockTime::NONE);
+            fresh.unset_flags(gst::BufferFlags::all());
+        }
+        Ok(Self { buffer, info, format })
+    }
+
+    /// Size and colour.
+    pub(crate) fn format(&self) -> &Arc<VideoFormat> {
+        &self.format
+    }
+
+    /// The same as GStreamer describes it.
+    pub(crate) fn info(&self) -> &VideoInfo {
+        &self.info
+    }
+
+    /// A buffer with these times that shares the pixels.
+    pub(crate) fn buffer(&self, pts_ns: u64, duration_ns: Option<u64>) -> gst::Buffer {
+        let mut buffer = self.buffer.clone();
+        let own = buffer.make_mut();
+        own.set_pts(gst::ClockTime::from_nseconds(pts_ns));
+        own.set_duration(duration_ns.map(gst::ClockTime::from_nseconds));
+        buffer
+    }
+
+    /// Calls this with every plane's bytes and stride.
+    ///
+    /// # Errors
+    /// 70 where the memory cannot be mapped.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&dyn Fn(usize) -> (&[u8], usize)) -> T) -> Result<T> {
+        let frame = VideoFrameRef::from_buffer_ref_readable(self.buffer.as_ref(), &self.info);
+        let frame = frame.ok().context("a picture cannot be mapped")?;
+        let plane = |plane: usize| {
+            let bytes = frame.plane_data(plane as u32).expect("its format has that plane");
+            (bytes, frame.plane_stride()[plane].unsigned_abs() as usize)
+        };
+        Ok(read(&plane))
+    }
+}

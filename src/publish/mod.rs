@@ -1,0 +1,60 @@
+//! What a live stream shows, to any number of outputs at once: each has a queue of its own that drops rather than waits.
+
+mod hub;
+
+pub(crate) use hub::{Hub, Next, Subscription};
+
+use crate::frame::ClassMap;
+use crate::media::Picture;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+/// One moment of a stream. Nobody writes to it any more; cloning it copies no pixel.
+#[derive(Debug, Clone)]
+pub(crate) struct Shown {
+    /// Number among all that was shown, filler included, from 0.
+    pub index: u64,
+    /// Presentation time in nanoseconds from the first frame; grows with every `Shown`.
+    pub pts_ns: u64,
+    /// When the frame came into this program; for filler, when it was made.
+    pub arrived: Instant,
+    /// The frame with its classes drawn over it.
+    pub masked: Picture,
+    /// The frame as it came; only while somebody wants it ([`Screen::want_raw`]), and never for filler.
+    pub raw: Option<Picture>,
+    /// The class ids at the net's resolution; `None` for filler.
+    pub map: Option<Arc<ClassMap>>,
+    /// The last good frame again, with a mark: nothing comes from the source.
+    pub filler: bool,
+}
+
+/// Where a stream shows itself.
+#[derive(Debug, Default)]
+pub(crate) struct Screen {
+    pub hub: Hub<Shown>,
+    raw_wanted: AtomicUsize,
+}
+
+/// As long as this lives, frames are shown as they came as well.
+#[derive(Debug)]
+pub(crate) struct RawWanted(Arc<Screen>);
+
+impl Drop for RawWanted {
+    fn drop(&mut self) {
+        self.0.raw_wanted.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Screen {
+    /// From now on [`Shown::raw`] is there, until what comes back is dropped. It costs a copy of every frame.
+    pub fn want_raw(self: &Arc<Self>) -> RawWanted {
+        self.raw_wanted.fetch_add(1, Ordering::Relaxed);
+        RawWanted(self.clone())
+    }
+
+    /// Whether somebody wants frames as they came.
+    pub fn is_raw_wanted(&self) -> bool {
+        self.raw_wanted.load(Ordering::Relaxed) > 0
+    }
+}
