@@ -24,6 +24,7 @@ pub mod privacy;
 pub mod progress;
 mod publish;
 mod scale;
+pub mod serve;
 pub mod sheet;
 pub mod signals;
 pub mod sink;

@@ -1,5 +1,6 @@
 //! Counts and times of each stage; the end report.
 
+pub mod pulse;
 pub mod report;
 pub mod usage;
 

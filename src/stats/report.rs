@@ -5,6 +5,7 @@ use crate::source::State;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+use utoipa::ToSchema;
 
 /// What a run did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -94,7 +95,7 @@ pub struct FrameCounts {
 }
 
 /// How long frames were on their way. Files come as fast as they are taken, so that most of it is waiting in queues.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LatencyReport {
     /// Half of the frames took at most that.
     pub p50_ms: f64,

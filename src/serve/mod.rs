@@ -1,0 +1,3 @@
+//! Many live streams in one process: added, changed and removed while others run.
+
+pub mod events;
