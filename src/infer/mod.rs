@@ -10,6 +10,7 @@ mod provider;
 pub mod runtime;
 pub mod scores;
 pub mod session;
+pub mod shared;
 pub mod verify;
 
 pub use mock::MockSegmenter;
@@ -17,6 +18,7 @@ pub use options::{Provider, SessionOptions};
 pub use picture::PictureSegmenter;
 pub use scores::{Buffer, Scores, Values};
 pub use session::{OnnxSegmenter, ProviderReport};
+pub use shared::{Batching, SharedNet};
 pub use verify::{Verification, verify};
 
 use crate::frame::Tensor;

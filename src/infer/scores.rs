@@ -3,7 +3,7 @@
 use maskline_models::contract::Layout;
 use std::ops::Deref;
 
-/// The numbers of one output for one frame (batch 1).
+/// The numbers of one output, for one frame if nothing else is said.
 #[derive(Debug)]
 pub struct Scores {
     /// Width of the output in pixels, often the model's input width.
@@ -12,6 +12,27 @@ pub struct Scores {
     pub height: usize,
     /// The numbers.
     pub values: Values,
+}
+
+impl Scores {
+    /// Those of one of so many frames that lie one behind the other, in memory of their own.
+    pub(super) fn part(&self, frame: usize, frames: usize) -> Self {
+        fn cut<T: Number + Copy>(all: &Buffer<T>, frame: usize, frames: usize) -> Buffer<T> {
+            let length = all.len() / frames;
+            all[frame * length..][..length].to_vec().into()
+        }
+        let values = match &self.values {
+            Values::U8(ids) => Values::U8(cut(ids, frame, frames)),
+            Values::I32(ids) => Values::I32(cut(ids, frame, frames)),
+            Values::I64(ids) => Values::I64(cut(ids, frame, frames)),
+            Values::Floats { scores, classes, layout } => Values::Floats {
+                scores: cut(scores, frame, frames),
+                classes: *classes,
+                layout: *layout,
+            },
+        };
+        Self { values, ..*self }
+    }
 }
 
 /// The numbers themselves.

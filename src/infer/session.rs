@@ -150,13 +150,39 @@ impl OnnxSegmenter {
         Ok(())
     }
 
-    fn run(&mut self, input: &Tensor) -> Result<DynValue> {
-        let (width, height) = (input.fit.width as usize, input.fit.height as usize);
-        let shape = match self.input.layout {
-            Layout::Nchw => [1, 3, height, width],
-            Layout::Nhwc => [1, height, width, 3],
+    /// Runs the net on several frames of one size at once, if its graph takes more than one; else on one after the other.
+    ///
+    /// # Errors
+    /// Those of [`Segmenter::infer`].
+    pub fn infer_batch(&mut self, inputs: &[Tensor]) -> Result<Vec<Scores>> {
+        let [first, _, ..] = inputs else {
+            return inputs.iter().map(|input| self.infer(input)).collect();
         };
-        let frame = TensorRef::from_array_view((shape, &input.values[..]))?;
+        if !self.takes_batches() || inputs.iter().any(|input| input.fit != first.fit) {
+            return inputs.iter().map(|input| self.infer(input)).collect();
+        }
+        inputs.iter().try_for_each(check_length)?;
+        let values: Vec<f32> = inputs.iter().flat_map(|input| input.values.iter().copied()).collect();
+        let all = self.run(&values, inputs.len(), first.fit)?;
+        let all = self.scores(all, inputs.len()).kind(Kind::Config)?;
+        Ok((0..inputs.len()).map(|n| all.part(n, inputs.len())).collect())
+    }
+
+    /// Whether the graph leaves open how many frames it takes at once. A net with a memory has one for one stream only.
+    fn takes_batches(&self) -> bool {
+        let input = self.session.inputs().iter().find(|i| i.name() == self.input.tensor);
+        let open = input.and_then(|i| i.dtype().tensor_shape()?.first().copied()) == Some(-1);
+        open && self.states.is_empty()
+    }
+
+    /// Runs the net on so many frames, which lie one behind the other.
+    fn run(&mut self, values: &[f32], frames: usize, fit: Fit) -> Result<DynValue> {
+        let (width, height) = (fit.width as usize, fit.height as usize);
+        let shape = match self.input.layout {
+            Layout::Nchw => [frames, 3, height, width],
+            Layout::Nhwc => [frames, height, width, 3],
+        };
+        let frame = TensorRef::from_array_view((shape, values))?;
         let mut feeds: Vec<(&str, SessionInputValue<'_>)> = vec![(&self.input.tensor, frame.into())];
         feeds.extend(self.states.iter().map(|s| (s.input.as_str(), SessionInputValue::from(&s.value))));
         let mut outputs = self
@@ -175,13 +201,14 @@ impl OnnxSegmenter {
         Ok(scores)
     }
 
-    fn scores(&self, value: DynValue) -> Result<Scores> {
+    /// The scores of so many frames, one behind the other.
+    fn scores(&self, value: DynValue, frames: usize) -> Result<Scores> {
         let shape = value.dtype().tensor_shape().context("the output is no tensor")?.to_vec();
         let axes: Vec<usize> = shape.iter().map(|n| usize::try_from(*n).unwrap_or(0)).collect();
         let floats = self.head.kind != OutputKind::ClassIds;
         let (classes, height, width) = match (&axes[..], self.head.layout) {
-            ([1, h, w], _) if !floats => (1, *h, *w),
-            ([1, c, h, w], Layout::Nchw) | ([1, h, w, c], Layout::Nhwc) => (*c, *h, *w),
+            ([n, h, w], _) if !floats && *n == frames => (1, *h, *w),
+            ([n, c, h, w], Layout::Nchw) | ([n, h, w, c], Layout::Nhwc) if *n == frames => (*c, *h, *w),
             _ => (0, 0, 0),
         };
         let wanted = if floats { self.head.scored().count() } else { 1 };
@@ -218,17 +245,19 @@ fn zeros(shape: &[i64]) -> Result<DynValue> {
     Ok(ort::value::Tensor::from_array((shape.to_vec(), vec![0.0_f32; length]))?.into_dyn())
 }
 
+fn check_length(input: &Tensor) -> Result<()> {
+    let (found, wanted) = (input.values.len(), 3 * input.fit.width as usize * input.fit.height as usize);
+    if found == wanted {
+        return Ok(());
+    }
+    Err(fault(Kind::Internal, format!("tensor has {found} values, wanted {wanted}")))
+}
+
 impl Segmenter for OnnxSegmenter {
     fn infer(&mut self, input: &Tensor) -> Result<Scores> {
-        let wanted = 3 * input.fit.width as usize * input.fit.height as usize;
-        if input.values.len() != wanted {
-            return Err(fault(
-                Kind::Internal,
-                format!("tensor has {} values, wanted {wanted}", input.values.len()),
-            ));
-        }
-        let value = self.run(input)?;
-        self.scores(value).kind(Kind::Config)
+        check_length(input)?;
+        let value = self.run(&input.values, 1, input.fit)?;
+        self.scores(value, 1).kind(Kind::Config)
     }
 
     fn provider(&self) -> &str {

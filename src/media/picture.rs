@@ -53,17 +53,23 @@ impl Picture {
         buffer
     }
 
-    /// Calls this with every plane's bytes and stride.
+    /// The planes, to be read.
     ///
     /// # Errors
     /// 70 where the memory cannot be mapped.
-    pub(crate) fn read<T>(&self, read: impl FnOnce(&dyn Fn(usize) -> (&[u8], usize)) -> T) -> Result<T> {
+    pub(crate) fn map(&self) -> Result<Mapped<'_>> {
         let frame = VideoFrameRef::from_buffer_ref_readable(self.buffer.as_ref(), &self.info);
-        let frame = frame.ok().context("a picture cannot be mapped")?;
-        let plane = |plane: usize| {
-            let bytes = frame.plane_data(plane as u32).expect("its format has that plane");
-            (bytes, frame.plane_stride()[plane].unsigned_abs() as usize)
-        };
-        Ok(read(&plane))
+        Ok(Mapped(frame.ok().context("a picture cannot be mapped")?))
+    }
+}
+
+/// A picture whose planes can be read.
+pub(crate) struct Mapped<'p>(VideoFrameRef<&'p gst::BufferRef>);
+
+impl Mapped<'_> {
+    /// Bytes of a plane, and how many there are from one row to the next.
+    pub(crate) fn plane(&self, plane: usize) -> (&[u8], usize) {
+        let bytes = self.0.plane_data(plane as u32).expect("its format has that plane");
+        (bytes, self.0.plane_stride()[plane].unsigned_abs() as usize)
     }
 }

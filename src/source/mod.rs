@@ -20,6 +20,7 @@ use crate::media;
 use crate::pending;
 use crate::privacy::shown;
 use crate::stats::SourceReport;
+use crate::stats::pulse::Pulse;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -72,6 +73,8 @@ pub struct SourceOptions {
     pub live_options: LiveOptions,
     /// Hears what a live source has to say.
     pub notices: Notices,
+    /// Is told what a live source does while it does it.
+    pub pulse: Arc<Pulse>,
     /// From when its times count.
     pub started: Instant,
 }
@@ -87,6 +90,7 @@ impl Default for SourceOptions {
             live: false,
             live_options: LiveOptions::default(),
             notices: Notices::default(),
+            pulse: Arc::default(),
             started: Instant::now(),
         }
     }

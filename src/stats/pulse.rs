@@ -4,6 +4,7 @@ use super::LatencyReport;
 use crate::source::State;
 use serde::Serialize;
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,9 +19,9 @@ const WINDOW_FRAMES: usize = 2048;
 pub const BUCKETS_S: [f64; 12] = [0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0];
 
 /// The numbers of one stream.
-#[derive(Debug)]
 pub struct Pulse {
     now: Mutex<Now>,
+    on_state: OnState,
     recent: Mutex<VecDeque<Journey>>,
     /// Frames that came out of the source and went on.
     read: AtomicU64,
@@ -132,8 +133,23 @@ pub struct VitalCounts {
     pub failures: u64,
 }
 
+type OnState = Box<dyn Fn(State, &str) + Send + Sync>;
+
 impl Default for Pulse {
     fn default() -> Self {
+        Self::new(|_, _| {})
+    }
+}
+
+impl fmt::Debug for Pulse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pulse").field("now", &self.now).finish_non_exhaustive()
+    }
+}
+
+impl Pulse {
+    /// The numbers of a stream that begins now. `on_state` hears every new state, and why.
+    pub fn new(on_state: impl Fn(State, &str) + Send + Sync + 'static) -> Self {
         let now = Now {
             state: State::Connecting,
             since: Instant::now(),
@@ -148,6 +164,7 @@ impl Default for Pulse {
         };
         Self {
             now: Mutex::new(now),
+            on_state: Box::new(on_state),
             recent: Mutex::default(),
             read: AtomicU64::default(),
             inferred: AtomicU64::default(),
@@ -185,8 +202,11 @@ impl Pulse {
 
     /// The source is in this state now.
     pub fn enter(&self, state: State, why: &str) {
-        let mut now = self.now();
-        (now.state, now.since, now.why) = (state, Instant::now(), why.to_owned());
+        {
+            let mut now = self.now();
+            (now.state, now.since, now.why) = (state, Instant::now(), why.to_owned());
+        }
+        (self.on_state)(state, why);
     }
 
     /// The state.
@@ -220,7 +240,7 @@ impl Pulse {
         self.read.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// So many frames were left out for newer ones.
+    /// Newer frames took the place of so many more.
     pub fn replaced(&self, frames: u64) {
         self.replaced.fetch_add(frames, Ordering::Relaxed);
     }

@@ -137,6 +137,8 @@ struct Live {
     /// Connections so far.
     connections: u64,
     replaced: u64,
+    /// Those of them that the pulse knows of.
+    told_replaced: u64,
     too_old: u64,
     ended: bool,
     /// The last attempts all failed, and no more are wanted.
@@ -163,6 +165,7 @@ impl Live {
             index: 0,
             connections: 0,
             replaced: 0,
+            told_replaced: 0,
             too_old: 0,
             ended: false,
             lost: false,
@@ -175,6 +178,7 @@ impl Live {
     fn enter(&mut self, state: State, at: Duration, why: &str) {
         self.history.add(state, at, why);
         self.voice.say(format_args!("{state}: {why}"));
+        self.options.pulse.enter(state, why);
     }
 
     /// Waits for the next frame, whatever it takes; `None` at the end, when it was asked to stop, or when it gave up after
@@ -186,6 +190,7 @@ impl Live {
             }
             if self.machine.state() == State::Connecting && self.connection.is_none() {
                 self.connections += 1;
+                self.options.pulse.connecting();
                 self.connection = Some(Connection::start(&self.wiring)?);
             }
             let look = match &mut self.connection {
@@ -281,10 +286,14 @@ impl Live {
                 None => self.wait()?,
             };
             let Some(new) = new else { return Ok(None) };
+            let replaced = self.dropped() - self.too_old;
+            self.options.pulse.replaced(replaced - self.told_replaced);
+            self.told_replaced = replaced;
             if new.arrived.elapsed() <= self.options.live_options.max_age {
                 return self.frame(new).map(Some);
             }
             self.too_old += 1;
+            self.options.pulse.too_old();
         }
     }
 }
