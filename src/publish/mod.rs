@@ -1,8 +1,10 @@
 //! What a live stream shows, to any number of outputs at once: each has a queue of its own that drops rather than waits.
 
 mod hub;
+mod publisher;
 
 pub(crate) use hub::{Hub, Next, Subscription};
+pub(crate) use publisher::{Finished, Publisher};
 
 use crate::frame::ClassMap;
 use crate::media::Picture;
