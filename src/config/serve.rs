@@ -51,6 +51,13 @@ pub struct StreamConfig {
     pub table: toml::Table,
 }
 
+/// Whether a file is one for `maskline serve` and not a pipeline: it has what only those have. What cannot be read is none.
+pub fn is_one(path: &Path) -> bool {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let table = text.parse::<toml::Table>().unwrap_or_default();
+    ["stream", "server", "rtsp", "broker"].iter().any(|key| table.contains_key(*key))
+}
+
 impl ServeConfig {
     /// Reads a file.
     ///
