@@ -12,6 +12,7 @@ pub mod doctor;
 pub mod evaluate;
 pub mod frame;
 pub mod infer;
+pub mod log;
 mod media;
 pub mod messages;
 pub mod overlay;

@@ -7,6 +7,7 @@
 mod paths;
 mod places;
 mod reader;
+pub mod serve;
 pub mod values;
 mod zones;
 

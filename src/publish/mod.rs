@@ -4,13 +4,16 @@ mod backoff;
 mod coder;
 mod encoder;
 mod hub;
+mod pipe;
+mod publisher;
 mod recording;
 #[cfg(test)]
 mod testing;
 mod view;
 
-pub(crate) use coder::{Coder, CoderOptions, Unit};
+pub(crate) use coder::{Coder, CoderOptions, Coders, Unit};
 pub(crate) use hub::{Hub, Next, Subscription};
+pub(crate) use publisher::{Finished, Publisher};
 pub(crate) use recording::{RecordOptions, RecordReport, RecordState, Recording};
 pub(crate) use view::View;
 

@@ -1,3 +1,10 @@
 //! Many live streams in one process: added, changed and removed while others run.
 
 pub mod events;
+mod host;
+mod nets;
+mod stream;
+
+pub use events::{Events, Happening, ServeEvent};
+pub use host::Host;
+pub use stream::Stream;

@@ -39,6 +39,11 @@ impl StopFlag {
         self.own.store(true, Ordering::Release);
     }
 
+    /// Whether it was raised; then it is lowered again.
+    pub fn taken(&self) -> bool {
+        self.own.swap(false, Ordering::AcqRel)
+    }
+
     /// Whether the end was asked for.
     pub fn requested(&self) -> bool {
         self.own.load(Ordering::Acquire) || self.outer.as_ref().is_some_and(|outer| outer.requested())
