@@ -13,7 +13,6 @@ use sd_notify::NotifyState;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
-use tokio::sync::broadcast::error::TryRecvError;
 
 /// How often signals and events are looked at.
 const LOOK: Duration = Duration::from_millis(50);
@@ -28,18 +27,12 @@ pub fn run(args: &ServeArgs, talk: Talk) -> Result<Option<Kind>> {
     let (stop, reload) = (StopFlag::default(), StopFlag::default());
     let caught = signals::watch_and_reload(stop.clone(), reload.clone())?;
     let host = Host::start(config)?;
-    let mut events = host.events().listen();
+    let mut told = 0;
     notify(&[NotifyState::Ready]);
     let beat = sd_notify::watchdog_enabled().map(|every| every / 3);
     let mut last_beat = Instant::now();
     while !stop.requested() {
-        loop {
-            match events.try_recv() {
-                Ok(event) => tell(&event),
-                Err(TryRecvError::Lagged(_)) => {}
-                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
-            }
-        }
+        told = tell_since(&host, told);
         if reload.taken() {
             read_again(&host);
         }
@@ -52,6 +45,7 @@ pub fn run(args: &ServeArgs, talk: Talk) -> Result<Option<Kind>> {
     notify(&[NotifyState::Stopping]);
     tracing::info!("stopping");
     host.end();
+    tell_since(&host, told);
     Ok(caught.kind())
 }
 
@@ -70,6 +64,13 @@ fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::debug!("systemd was not told: {error}");
     }
+}
+
+/// Writes the events from this id on into the log, and gives the id of the next.
+fn tell_since(host: &Host, id: u64) -> u64 {
+    let events = host.events().since(id);
+    events.iter().for_each(tell);
+    events.last().map_or(id, |last| last.id + 1)
 }
 
 /// Writes an event into the log.

@@ -253,7 +253,7 @@ mod tests {
         assert_eq!(south.pipeline.model.name.as_deref(), Some("b.onnx"));
         assert_eq!(south.pipeline.source.input, "deep/clip.mp4");
         assert_eq!(south.lines.as_deref(), Some(Path::new("deep/south.jsonl")));
-        assert!(north.pipeline.places.prefix("source.input").ends_with(":9:21: source.input: "));
+        assert!(north.pipeline.places.prefix("source.input").ends_with(":10:21: source.input: "));
         for stream in &config.streams {
             let again = StreamConfig::from_table(&stream.table, Path::new("deep"), &config.shared).unwrap();
             assert_eq!((&again.name, &again.pipeline.zones), (&stream.name, &stream.pipeline.zones));

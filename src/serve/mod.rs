@@ -4,6 +4,8 @@ pub mod events;
 mod host;
 mod nets;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 pub use events::{Events, Happening, ServeEvent};
 pub use host::Host;

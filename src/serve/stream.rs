@@ -1,14 +1,13 @@
 //! One stream of a host: its pipeline, run again and again until the stream is removed.
 
 use super::events::{Events, Happening};
-use super::nets::Nets;
 use crate::config::serve::StreamConfig;
 use crate::error::{Kind, fault, kind_of};
 use crate::messages::{Event, unknown_classes};
 use crate::overlay::Overlay;
 use crate::panics;
 use crate::pipeline::Pipeline;
-use crate::pipeline::hosting::{Ear, Hosting, Look, Looks};
+use crate::pipeline::hosting::{Ear, Hosting, Lender, Look, Looks};
 use crate::privacy::shown;
 use crate::publish::{Publisher, Screen};
 use crate::source::{State, StopFlag};
@@ -42,7 +41,7 @@ pub struct Stream {
     pulse: Arc<Pulse>,
     publisher: Arc<Publisher>,
     looks: Arc<Looks>,
-    nets: Arc<Nets>,
+    nets: Arc<dyn Lender>,
     ear: Arc<StreamEar>,
     /// Ends the run that is under way, so that the next begins.
     run: Mutex<StopFlag>,
@@ -95,7 +94,7 @@ impl Stream {
     ///
     /// # Errors
     /// If threads cannot be had.
-    pub(super) fn start(config: StreamConfig, nets: Arc<Nets>, events: Arc<Events>, lines: Vec<LineTaker>) -> Result<Arc<Self>> {
+    pub(super) fn start(config: StreamConfig, nets: Arc<dyn Lender>, events: Arc<Events>, lines: Vec<LineTaker>) -> Result<Arc<Self>> {
         let name: Arc<str> = config.name.as_str().into();
         let told = (name.clone(), events.clone());
         let pulse = Arc::new(Pulse::new(move |state, why| {
