@@ -5,8 +5,11 @@ mod coder;
 mod encoder;
 mod hub;
 mod pipe;
+pub(crate) mod preview;
 mod publisher;
 mod recording;
+#[cfg(test)]
+mod scene;
 #[cfg(test)]
 mod testing;
 mod view;

@@ -3,18 +3,20 @@
 use super::events::{Events, Happening};
 use crate::config::serve::StreamConfig;
 use crate::error::{Kind, fault, kind_of};
-use crate::messages::{Event, unknown_classes};
+use crate::messages::{Event, Zone, unknown_classes};
 use crate::overlay::Overlay;
 use crate::panics;
 use crate::pipeline::Pipeline;
 use crate::pipeline::hosting::{Ear, Hosting, Lender, Look, Looks};
 use crate::privacy::shown;
-use crate::publish::{Publisher, Screen};
+use crate::publish::preview::{Preview, PreviewOptions, Status};
+use crate::publish::{CoderOptions, Coders, Publisher, Screen, Shown};
 use crate::source::{State, StopFlag};
 use crate::stats::pulse::{Pulse, Vitals};
 use crate::testing::plain;
 use anyhow::{Context, Result};
 use maskline_models::Class;
+use maskline_models::classes::palette;
 use serde_json::Value;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -41,6 +43,10 @@ pub struct Stream {
     pulse: Arc<Pulse>,
     publisher: Arc<Publisher>,
     looks: Arc<Looks>,
+    /// H.264 of what is shown, made while somebody takes it.
+    coders: Coders,
+    /// Pictures for pages, and the classes in whose colours they are.
+    preview: Mutex<Option<(Vec<Class>, Arc<Preview>)>>,
     nets: Arc<dyn Lender>,
     ear: Arc<StreamEar>,
     /// Ends the run that is under way, so that the next begins.
@@ -55,6 +61,7 @@ struct StreamEar {
     pulse: Arc<Pulse>,
     events: Arc<Events>,
     classes: Mutex<Vec<Class>>,
+    palette: Arc<Mutex<[[u8; 3]; 256]>>,
     lines: Vec<LineTaker>,
 }
 
@@ -67,7 +74,8 @@ impl Ear for StreamEar {
     }
 
     fn classes(&self, classes: &[Class]) {
-        *self.classes.lock().unwrap_or_else(PoisonError::into_inner) = classes.to_vec();
+        *locked(&self.classes) = classes.to_vec();
+        *locked(&self.palette) = palette(classes);
     }
 
     fn event(&self, event: &Event) {
@@ -102,6 +110,10 @@ impl Stream {
             told.1.add(Some(&told.0), None, Happening::State { state, why });
         }));
         let screen = Arc::<Screen>::default();
+        let coding = CoderOptions {
+            name: config.name.clone(),
+            ..CoderOptions::default()
+        };
         let stream = Arc::new(Self {
             publisher: Arc::new(Publisher::new(screen.clone(), pulse.clone())),
             looks: Arc::new(Looks::new(look_of(&config))),
@@ -110,8 +122,11 @@ impl Stream {
                 pulse: pulse.clone(),
                 events,
                 classes: Mutex::default(),
+                palette: coding.palette.clone(),
                 lines,
             }),
+            coders: Coders::new(&screen, &coding),
+            preview: Mutex::default(),
             name: config.name.clone(),
             config: Mutex::new(config),
             screen,
@@ -148,6 +163,32 @@ impl Stream {
     /// Where it shows itself.
     pub(crate) fn screen(&self) -> &Arc<Screen> {
         &self.screen
+    }
+
+    /// What it shows, as H.264.
+    pub(crate) fn coders(&self) -> &Coders {
+        &self.coders
+    }
+
+    /// Pictures for pages, in the colours of the net; before that is open, in none.
+    pub(crate) fn preview(&self) -> Arc<Preview> {
+        let classes = self.classes();
+        let mut preview = locked(&self.preview);
+        if let Some((_, there)) = preview.as_ref().filter(|(of, _)| *of == classes) {
+            return there.clone();
+        }
+        let (pulse, looks) = (self.pulse.clone(), self.looks.clone());
+        let status = move |_: &Shown| {
+            let (vitals, zones) = (pulse.zones(), looks.get().zones);
+            let is_on = |zone: &Zone| vitals.iter().any(|z| z.name == zone.name && !z.on.is_empty());
+            Status {
+                state: pulse.state().to_string(),
+                zones_on: zones.iter().map(is_on).collect(),
+            }
+        };
+        let made = Preview::new(self.screen.clone(), &classes, PreviewOptions::default(), Box::new(status));
+        *preview = Some((classes, made.clone()));
+        made
     }
 
     /// The classes of its net; none before that is open.
