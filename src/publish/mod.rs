@@ -1,7 +1,10 @@
 //! What a live stream shows, to any number of outputs at once: each has a queue of its own that drops rather than waits.
 
 mod hub;
+pub(crate) mod preview;
 mod publisher;
+#[cfg(test)]
+mod scene;
 
 pub(crate) use hub::{Hub, Next, Subscription};
 pub(crate) use publisher::{Finished, Publisher};
