@@ -3,14 +3,13 @@
 use super::events::{Events, Happening};
 use crate::config::serve::StreamConfig;
 use crate::error::{Kind, fault, kind_of};
-use crate::messages::{Event, Zone, unknown_classes};
+use crate::messages::{Event, unknown_classes};
 use crate::overlay::Overlay;
 use crate::panics;
 use crate::pipeline::Pipeline;
 use crate::pipeline::hosting::{Ear, Hosting, Lender, Look, Looks};
 use crate::privacy::shown;
-use crate::publish::preview::{Preview, PreviewOptions, Status};
-use crate::publish::{CoderOptions, Coders, Publisher, Screen, Shown};
+use crate::publish::{CoderOptions, Coders, Publisher, Screen};
 use crate::source::{State, StopFlag};
 use crate::stats::pulse::{Pulse, Vitals};
 use crate::testing::plain;
@@ -45,8 +44,6 @@ pub struct Stream {
     looks: Arc<Looks>,
     /// H.264 of what is shown, made while somebody takes it.
     coders: Coders,
-    /// Pictures for pages, and the classes in whose colours they are.
-    preview: Mutex<Option<(Vec<Class>, Arc<Preview>)>>,
     nets: Arc<dyn Lender>,
     ear: Arc<StreamEar>,
     /// Ends the run that is under way, so that the next begins.
@@ -126,7 +123,6 @@ impl Stream {
                 lines,
             }),
             coders: Coders::new(&screen, &coding),
-            preview: Mutex::default(),
             name: config.name.clone(),
             config: Mutex::new(config),
             screen,
@@ -168,27 +164,6 @@ impl Stream {
     /// What it shows, as H.264.
     pub(crate) fn coders(&self) -> &Coders {
         &self.coders
-    }
-
-    /// Pictures for pages, in the colours of the net; before that is open, in none.
-    pub(crate) fn preview(&self) -> Arc<Preview> {
-        let classes = self.classes();
-        let mut preview = locked(&self.preview);
-        if let Some((_, there)) = preview.as_ref().filter(|(of, _)| *of == classes) {
-            return there.clone();
-        }
-        let (pulse, looks) = (self.pulse.clone(), self.looks.clone());
-        let status = move |_: &Shown| {
-            let (vitals, zones) = (pulse.zones(), looks.get().zones);
-            let is_on = |zone: &Zone| vitals.iter().any(|z| z.name == zone.name && !z.on.is_empty());
-            Status {
-                state: pulse.state().to_string(),
-                zones_on: zones.iter().map(is_on).collect(),
-            }
-        };
-        let made = Preview::new(self.screen.clone(), &classes, PreviewOptions::default(), Box::new(status));
-        *preview = Some((classes, made.clone()));
-        made
     }
 
     /// The classes of its net; none before that is open.

@@ -256,11 +256,6 @@ impl Pulse {
         (now.shares, now.zones) = (shares, zones);
     }
 
-    /// The zones in the newest frame.
-    pub fn zones(&self) -> Vec<ZoneNow> {
-        self.now().zones.clone()
-    }
-
     /// A frame was shown.
     pub fn shown(&self, frame: ShownFrame) {
         let (shown, latency) = (Instant::now(), frame.arrived.elapsed());
