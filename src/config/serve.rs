@@ -177,13 +177,7 @@ fn stream(section: &mut Section<'_>, base: &Path, shared: &Shared, names: &mut V
             false => shared.pipeline.model.clone(),
         },
         session: shared.pipeline.session.clone(),
-        temporal: section.section("temporal", |s| {
-            let lookahead = s.has("lookahead");
-            let mut temporal = temporal(s);
-            // Waiting for the next key frame makes what is shown older.
-            temporal.lookahead &= lookahead;
-            temporal
-        }),
+        temporal: section.section("temporal", temporal),
         zones: zones::read_in(section),
         overlay: section.section("overlay", overlay),
         places: Places::default(),
@@ -249,7 +243,6 @@ mod tests {
             source.input = "clip.mp4"
             model.name = "b.onnx"
             messages = { file = "south.jsonl", every = "1s" }
-            temporal.lookahead = true
         "#;
         let config = ServeConfig::parse(text, Path::new("deep")).unwrap();
         let [north, south] = &config.streams[..] else {
@@ -262,7 +255,7 @@ mod tests {
         assert_eq!((north.name.as_str(), north.pipeline.overlay.alpha), ("north gate", 0.25));
         assert_eq!(north.pipeline.model.name.as_deref(), Some("a.onnx"));
         assert_eq!(north.pipeline.zones[0].name, "lane");
-        assert!(north.pipeline.source.live && !north.pipeline.temporal.lookahead && south.pipeline.temporal.lookahead);
+        assert!(north.pipeline.source.live && south.pipeline.source.live);
         assert_eq!(south.pipeline.model.name.as_deref(), Some("b.onnx"));
         assert_eq!(south.pipeline.source.input, "deep/clip.mp4");
         assert_eq!(south.lines.as_deref(), Some(Path::new("deep/south.jsonl")));
