@@ -3,14 +3,17 @@
 mod backoff;
 mod coder;
 mod encoder;
+mod feed;
 mod hub;
 pub(crate) mod preview;
 mod recording;
+pub(crate) mod rtsp;
 #[cfg(test)]
 mod scene;
 #[cfg(test)]
 mod testing;
 mod view;
+pub(crate) mod webrtc;
 
 pub(crate) use coder::{Coder, CoderOptions, Unit};
 pub(crate) use hub::{Hub, Next, Subscription};
