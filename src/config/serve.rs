@@ -4,6 +4,7 @@
 //! those of all streams; a stream may have a `[stream.model]` of its own.
 
 use super::reader::{Document, Problem, Section};
+use super::rtsp::{self, RtspConfig};
 use super::{PipelineConfig, Places, messages, model, overlay, paths, server, session, source, temporal, values, zones};
 use crate::error::{Kind, WithKind, fault};
 use crate::infer::Batching;
@@ -26,6 +27,8 @@ pub struct ServeConfig {
     pub shared: Shared,
     /// The HTTP server; `None` without `[server]`.
     pub server: Option<ServerOptions>,
+    /// The RTSP server; `None` without `[rtsp]`.
+    pub rtsp: Option<RtspConfig>,
     /// The file that all this was read from.
     pub file: PathBuf,
 }
@@ -104,6 +107,8 @@ impl ServeConfig {
             shared.batching = batching(s);
             shared.most_streams = s.number("max_streams", values::streams).unwrap_or(MOST_STREAMS);
         });
+        let wants_rtsp = document.has("rtsp");
+        let rtsp = document.section("rtsp", |s| rtsp::read(s, base));
         let wanted = document.has("server");
         let server = document.section("server", |s| server::read(s, base));
         let mut names = Vec::new();
@@ -125,6 +130,7 @@ impl ServeConfig {
             streams,
             shared,
             server: wanted.then_some(server),
+            rtsp: wants_rtsp.then_some(rtsp),
             file: PathBuf::new(),
         })
     }
