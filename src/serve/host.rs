@@ -1,6 +1,7 @@
 //! The host: all streams of the process.
 
 use super::events::{Events, Happening};
+use super::lines;
 use super::nets::Nets;
 use super::stream::{LineTaker, Stream};
 use crate::config::serve::{ServeConfig, Shared, StreamConfig};
@@ -78,7 +79,11 @@ impl Host {
             let text = format!("there are {most} streams already, the most there may be: remove one, or set max_streams in [execution]");
             return Err(fault(Kind::Temporary, text));
         }
-        let stream = Stream::start(config, self.nets.clone(), self.events.clone(), self.lines.clone())?;
+        let mut takers = self.lines.clone();
+        if let Some(file) = &config.lines {
+            takers.push(lines::to_file(file, self.events.clone())?);
+        }
+        let stream = Stream::start(config, self.nets.clone(), self.events.clone(), takers)?;
         let views = [View::Masked, View::Raw, View::Classes];
         let coders = views.map(|view| (view, stream.coders().of(view).clone()));
         let entry = Entry {
