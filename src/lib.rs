@@ -26,6 +26,7 @@ pub mod progress;
 mod publish;
 mod scale;
 pub mod serve;
+pub mod server;
 pub mod sheet;
 pub mod signals;
 pub mod sink;

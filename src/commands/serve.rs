@@ -6,6 +6,7 @@ use crate::config::serve::ServeConfig;
 use crate::error::Kind;
 use crate::log;
 use crate::serve::{Host, ServeEvent};
+use crate::server::Server;
 use crate::signals;
 use crate::source::StopFlag;
 use anyhow::Result;
@@ -26,7 +27,12 @@ pub fn run(args: &ServeArgs, talk: Talk) -> Result<Option<Kind>> {
     log::start(args.log, talk)?;
     let (stop, reload) = (StopFlag::default(), StopFlag::default());
     let caught = signals::watch_and_reload(stop.clone(), reload.clone())?;
+    let options = config.server.clone();
     let host = Host::start(config)?;
+    let server = options.map(|options| Server::start(host.clone(), &options)).transpose()?;
+    if let Some(server) = &server {
+        tracing::info!("the page is at {}", server.url());
+    }
     let mut told = 0;
     notify(&[NotifyState::Ready]);
     let beat = sd_notify::watchdog_enabled().map(|every| every / 3);
@@ -34,7 +40,7 @@ pub fn run(args: &ServeArgs, talk: Talk) -> Result<Option<Kind>> {
     while !stop.requested() {
         told = tell_since(&host, told);
         if reload.taken() {
-            read_again(&host);
+            read_again(&host, server.as_ref());
         }
         if beat.is_some_and(|beat| last_beat.elapsed() >= beat) && host.is_healthy().is_ok() {
             notify(&[NotifyState::Watchdog]);
@@ -44,12 +50,16 @@ pub fn run(args: &ServeArgs, talk: Talk) -> Result<Option<Kind>> {
     }
     notify(&[NotifyState::Stopping]);
     tracing::info!("stopping");
+    drop(server);
     host.end();
     tell_since(&host, told);
     Ok(caught.kind())
 }
 
-fn read_again(host: &Arc<Host>) {
+fn read_again(host: &Arc<Host>, server: Option<&Server>) {
+    if let Err(error) = server.map_or(Ok(()), Server::reload_certificate) {
+        tracing::error!("not read again: {error:#}");
+    }
     match host.reload() {
         Ok(done) if done.is_empty() => tracing::info!("read again: nothing has changed"),
         Ok(_) => {} // each line is an event

@@ -8,6 +8,7 @@ mod paths;
 mod places;
 mod reader;
 pub mod serve;
+mod server;
 pub mod values;
 mod zones;
 

@@ -89,6 +89,11 @@ impl<'t> Document<'t> {
         tables(value, name, &format!("[[{name}]]"), &mut self.values, &mut self.problems, read)
     }
 
+    /// Whether a section is there, right or wrong.
+    pub fn has(&self, section: &str) -> bool {
+        self.table.contains_key(section)
+    }
+
     /// Says that something is wrong with a whole section.
     pub fn problem(&mut self, section: &str, message: &str) {
         let span = self.table.get_key_value(section).map_or(0..0, |(key, _)| key.span());

@@ -4,9 +4,10 @@
 //! those of all streams; a stream may have a `[stream.model]` of its own.
 
 use super::reader::{Document, Problem, Section};
-use super::{PipelineConfig, Places, messages, model, overlay, paths, session, source, temporal, values, zones};
+use super::{PipelineConfig, Places, messages, model, overlay, paths, server, session, source, temporal, values, zones};
 use crate::error::{Kind, WithKind, fault};
 use crate::infer::Batching;
+use crate::server::ServerOptions;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,6 +24,8 @@ pub struct ServeConfig {
     pub streams: Vec<StreamConfig>,
     /// What they share.
     pub shared: Shared,
+    /// The HTTP server; `None` without `[server]`.
+    pub server: Option<ServerOptions>,
     /// The file that all this was read from.
     pub file: PathBuf,
 }
@@ -49,6 +52,13 @@ pub struct StreamConfig {
     pub lines: Option<PathBuf>,
     /// The table as it is written.
     pub table: toml::Table,
+}
+
+/// Whether a file is one for `maskline serve` and not a pipeline: it has what only those have. What cannot be read is none.
+pub fn is_one(path: &Path) -> bool {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let table = text.parse::<toml::Table>().unwrap_or_default();
+    ["stream", "server", "rtsp", "broker"].iter().any(|key| table.contains_key(*key))
 }
 
 impl ServeConfig {
@@ -94,6 +104,8 @@ impl ServeConfig {
             shared.batching = batching(s);
             shared.most_streams = s.number("max_streams", values::streams).unwrap_or(MOST_STREAMS);
         });
+        let wanted = document.has("server");
+        let server = document.section("server", |s| server::read(s, base));
         let mut names = Vec::new();
         let mut streams = document.tables("stream", |s| stream(s, base, &shared, &mut names));
         if streams.len() > shared.most_streams {
@@ -112,6 +124,7 @@ impl ServeConfig {
         Ok(Self {
             streams,
             shared,
+            server: wanted.then_some(server),
             file: PathBuf::new(),
         })
     }

@@ -6,9 +6,12 @@ mod encoder;
 mod hls;
 mod hub;
 mod pipe;
+pub(crate) mod preview;
 mod publisher;
 mod push;
 mod recording;
+#[cfg(test)]
+mod scene;
 #[cfg(test)]
 mod testing;
 mod view;

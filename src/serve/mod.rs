@@ -3,6 +3,8 @@
 pub mod events;
 mod host;
 mod nets;
+#[cfg(test)]
+mod soak;
 mod stream;
 #[cfg(test)]
 mod tests;

@@ -9,12 +9,13 @@ use crate::panics;
 use crate::pipeline::Pipeline;
 use crate::pipeline::hosting::{Ear, Hosting, Lender, Look, Looks};
 use crate::privacy::shown;
-use crate::publish::{Publisher, Screen};
+use crate::publish::{CoderOptions, Coders, Publisher, Screen};
 use crate::source::{State, StopFlag};
 use crate::stats::pulse::{Pulse, Vitals};
 use crate::testing::plain;
 use anyhow::{Context, Result};
 use maskline_models::Class;
+use maskline_models::classes::palette;
 use serde_json::Value;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -41,6 +42,8 @@ pub struct Stream {
     pulse: Arc<Pulse>,
     publisher: Arc<Publisher>,
     looks: Arc<Looks>,
+    /// H.264 of what is shown, made while somebody takes it.
+    coders: Coders,
     nets: Arc<dyn Lender>,
     ear: Arc<StreamEar>,
     /// Ends the run that is under way, so that the next begins.
@@ -55,6 +58,7 @@ struct StreamEar {
     pulse: Arc<Pulse>,
     events: Arc<Events>,
     classes: Mutex<Vec<Class>>,
+    palette: Arc<Mutex<[[u8; 3]; 256]>>,
     lines: Vec<LineTaker>,
 }
 
@@ -67,7 +71,8 @@ impl Ear for StreamEar {
     }
 
     fn classes(&self, classes: &[Class]) {
-        *self.classes.lock().unwrap_or_else(PoisonError::into_inner) = classes.to_vec();
+        *locked(&self.classes) = classes.to_vec();
+        *locked(&self.palette) = palette(classes);
     }
 
     fn event(&self, event: &Event) {
@@ -102,6 +107,10 @@ impl Stream {
             told.1.add(Some(&told.0), None, Happening::State { state, why });
         }));
         let screen = Arc::<Screen>::default();
+        let coding = CoderOptions {
+            name: config.name.clone(),
+            ..CoderOptions::default()
+        };
         let stream = Arc::new(Self {
             publisher: Arc::new(Publisher::new(screen.clone(), pulse.clone())),
             looks: Arc::new(Looks::new(look_of(&config))),
@@ -110,8 +119,10 @@ impl Stream {
                 pulse: pulse.clone(),
                 events,
                 classes: Mutex::default(),
+                palette: coding.palette.clone(),
                 lines,
             }),
+            coders: Coders::new(&screen, &coding),
             name: config.name.clone(),
             config: Mutex::new(config),
             screen,
@@ -148,6 +159,11 @@ impl Stream {
     /// Where it shows itself.
     pub(crate) fn screen(&self) -> &Arc<Screen> {
         &self.screen
+    }
+
+    /// What it shows, as H.264.
+    pub(crate) fn coders(&self) -> &Coders {
+        &self.coders
     }
 
     /// The classes of its net; none before that is open.

@@ -41,7 +41,7 @@ impl Lender for Slow {
 }
 
 /// A host with the streams of this text, over a net that takes so long.
-fn host(streams: &str, takes: Duration) -> (tempfile::TempDir, Arc<Host>) {
+pub(super) fn host(streams: &str, takes: Duration) -> (tempfile::TempDir, Arc<Host>) {
     crate::panics::keep_quiet();
     let folder = tempfile::tempdir().unwrap();
     Brightness::default().write(folder.path());
@@ -51,14 +51,14 @@ fn host(streams: &str, takes: Duration) -> (tempfile::TempDir, Arc<Host>) {
     (folder, host)
 }
 
-const BALL: &str = "test:ball?width=64&height=48&rate=50";
+pub(super) const BALL: &str = "test:ball?width=64&height=48&rate=50";
 
-fn stream(name: &str, input: &str) -> String {
+pub(super) fn stream(name: &str, input: &str) -> String {
     format!("[[stream]]\nname = {name:?}\nsource.input = {input:?}\noverlay.legend = false\n")
 }
 
 /// Waits until something is so.
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(super) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(30);
     while !is_so() {
         assert!(Instant::now() < deadline, "{what} does not come");
@@ -73,7 +73,7 @@ fn next(of: &Subscription<Shown>) -> Shown {
     }
 }
 
-fn shown(stream: &Stream) -> u64 {
+pub(super) fn shown(stream: &Stream) -> u64 {
     stream.vitals().frames.shown
 }
 

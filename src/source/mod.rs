@@ -11,6 +11,7 @@ mod stream;
 mod tracks;
 mod whole;
 
+pub(crate) use live::expand;
 pub use live::{Credentials, LiveOptions, Notices, State, Transport};
 pub(crate) use paced::Paced;
 
