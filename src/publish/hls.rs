@@ -1,7 +1,7 @@
 //! HLS (RFC 8216): a playlist and some seconds of MPEG-TS in a folder, for any web server.
 
 use super::pipe::Pipe;
-use super::{Coder, Next, Subscription, Unit, View};
+use super::{Coder, Next, Subscription, Unit, View, file_stem};
 use crate::error::{Kind, WithKind, io_fault};
 use crate::media::{Side, chain, element};
 use anyhow::{Context, Result};
@@ -32,7 +32,7 @@ const LONGEST: Duration = Duration::from_secs(10);
 /// Where HLS goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HlsOptions {
-    /// Made if only it is missing. It belongs to this stream: `live.m3u8` and `live-*.ts` in it are replaced.
+    /// Made if only it is missing. `NAME.m3u8` and `NAME-*.ts` in it are replaced, by the stream's name as a file has it.
     pub folder: PathBuf,
     pub view: View,
     /// A segment has so much time, up to the next keyframe.
@@ -83,7 +83,7 @@ impl Hls {
             units: coder.subscribe(QUEUE),
             board: board.clone(),
             stop: stop.clone(),
-            list: Playlist::new(options.segments),
+            list: Playlist::new(file_stem(stream), options.segments),
             options,
             is_clean: false,
             open: None,
@@ -188,7 +188,7 @@ impl Writer {
                 return Ok(());
             }
             if !self.is_clean {
-                clean(&self.options.folder)?;
+                self.list.clean(&self.options.folder)?;
                 self.is_clean = true;
             }
             let zero_ns = *self.zero_ns.get_or_insert(unit.pts_ns);
@@ -258,9 +258,11 @@ fn count(bytes: &mut [u8], counters: &mut BTreeMap<u16, u8>) {
     }
 }
 
-/// What stands in `live.m3u8`.
+/// What stands in the playlist.
 #[derive(Debug)]
 struct Playlist {
+    /// What all names begin with.
+    stem: String,
     entries: VecDeque<Entry>,
     /// Segments in it.
     length: usize,
@@ -279,15 +281,12 @@ struct Entry {
     discontinuity: bool,
 }
 
-const LIST: &str = "live.m3u8";
-const FIRST: &str = "live-";
-const LAST: &str = ".ts";
-
 impl Playlist {
-    fn new(length: usize) -> Self {
+    fn new(stem: String, length: usize) -> Self {
         // Players of an earlier run must not take new segments for those they know.
         let next = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         Self {
+            stem,
             entries: VecDeque::new(),
             length: length.max(2),
             next,
@@ -298,7 +297,7 @@ impl Playlist {
 
     /// Writes a segment, and then the playlist with it; removes segments that have left it for long.
     fn add(&mut self, folder: &Path, bytes: &[u8], span: Duration, discontinuity: bool) -> Result<()> {
-        let name = format!("{FIRST}{}{LAST}", self.next);
+        let name = format!("{}-{}.ts", self.stem, self.next);
         replace(folder, &name, bytes)?;
         self.next += 1;
         let seconds = span.as_secs_f64();
@@ -312,7 +311,7 @@ impl Playlist {
             self.discontinuities += u64::from(gone.as_ref().is_some_and(|entry| entry.discontinuity));
             self.behind.extend(gone.map(|entry| entry.name));
         }
-        replace(folder, LIST, self.text(false).as_bytes())?;
+        replace(folder, &self.name(), self.text(false).as_bytes())?;
         while self.behind.len() > BEHIND {
             if let Some(name) = self.behind.pop_front() {
                 // What cannot be removed now goes at the next start.
@@ -326,8 +325,32 @@ impl Playlist {
     fn end(&self, folder: &Path) -> Result<()> {
         match self.entries.is_empty() {
             true => Ok(()),
-            false => replace(folder, LIST, self.text(true).as_bytes()),
+            false => replace(folder, &self.name(), self.text(true).as_bytes()),
         }
+    }
+
+    fn name(&self) -> String {
+        format!("{}.m3u8", self.stem)
+    }
+
+    /// Makes the folder, but not what it lies in, and removes our files of an earlier run.
+    fn clean(&self, folder: &Path) -> Result<()> {
+        super::make_folder(folder)?;
+        for entry in fs::read_dir(folder).map_err(|error| io_fault("list", folder, error))?.flatten() {
+            let is_ours = entry.file_name().to_str().is_some_and(|name| self.is_ours(name));
+            if is_ours && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+                fs::remove_file(entry.path()).map_err(|error| io_fault("remove", &entry.path(), error))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_ours(&self, name: &str) -> bool {
+        let name = name.strip_suffix(NEW).unwrap_or(name);
+        let number = name
+            .strip_prefix(&self.stem)
+            .and_then(|rest| rest.strip_prefix('-')?.strip_suffix(".ts"));
+        name == self.name() || number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
     }
 
     fn text(&self, ended: bool) -> String {
@@ -348,22 +371,6 @@ impl Playlist {
         }
         text
     }
-}
-
-/// Makes the folder, but not what it lies in, and removes our files of an earlier run.
-fn clean(folder: &Path) -> Result<()> {
-    super::make_folder(folder)?;
-    for entry in fs::read_dir(folder).map_err(|error| io_fault("list", folder, error))?.flatten() {
-        let name = entry.file_name();
-        let Some(name) = name.to_str() else { continue };
-        let name = name.strip_suffix(NEW).unwrap_or(name);
-        let number = name.strip_prefix(FIRST).and_then(|rest| rest.strip_suffix(LAST));
-        let is_segment = number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
-        if (is_segment || name == LIST) && entry.file_type().is_ok_and(|kind| kind.is_file()) {
-            fs::remove_file(entry.path()).map_err(|error| io_fault("remove", &entry.path(), error))?;
-        }
-    }
-    Ok(())
 }
 
 /// Behind the name of a file that is not complete.
@@ -402,20 +409,15 @@ mod tests {
     #[test]
     fn a_playlist_names_the_last_segments_and_each_can_be_decoded_alone() {
         let folder = tempfile::tempdir().unwrap();
-        for (name, stays) in [
-            ("live-7.ts", false),
-            ("live.m3u8.new", false),
-            ("live-x.ts", true),
-            ("index.html", true),
-        ] {
+        let (ours, others) = (["gate-7.ts", "gate.m3u8.new"], ["gate-x.ts", "gate-1-7.ts", "index.html"]);
+        for name in ours.iter().chain(&others) {
             fs::write(folder.path().join(name), name).unwrap();
-            assert!(stays || name.starts_with("live"));
         }
         let mut stage = Stage::new(View::Masked);
         let hls = Hls::start(&stage.coder, "gate", options(folder.path())).unwrap();
         stage.show(25 * 9 + 1, (64, 48), false);
         until("nine segments", || hls.report().segments == 9);
-        let text = fs::read_to_string(folder.path().join(LIST)).unwrap();
+        let text = fs::read_to_string(folder.path().join("gate.m3u8")).unwrap();
         let listed: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
         assert_eq!(listed.len(), 3, "{text}");
         assert!(
@@ -437,16 +439,17 @@ mod tests {
         assert_eq!(decoded_file(&folder.path().join("all.ts")).0, 75);
         fs::remove_file(folder.path().join("all.ts")).unwrap();
         let there = names(folder.path());
-        assert_eq!(
-            there.iter().filter(|name| name.ends_with(LAST)).count(),
-            3 + BEHIND + 1,
+        assert_eq!(there.len(), 3 + BEHIND + 1 + others.len(), "{there:?}");
+        assert!(
+            others.iter().all(|name| there.contains(&(*name).to_owned())) && !there.contains(&ours[0].to_owned()),
             "{there:?}"
         );
-        assert!(
-            there.contains(&"index.html".to_owned()) && there.contains(&"live-x.ts".to_owned()) && !there.contains(&"live-7.ts".to_owned())
-        );
         drop(hls);
-        assert!(fs::read_to_string(folder.path().join(LIST)).unwrap().ends_with("#EXT-X-ENDLIST\n"));
+        assert!(
+            fs::read_to_string(folder.path().join("gate.m3u8"))
+                .unwrap()
+                .ends_with("#EXT-X-ENDLIST\n")
+        );
     }
 
     #[test]
@@ -459,7 +462,7 @@ mod tests {
         stage.show(10, (32, 32), true);
         until("two segments", || hls.report().segments == 2);
         drop(hls);
-        let text = fs::read_to_string(folder.path().join(LIST)).unwrap();
+        let text = fs::read_to_string(folder.path().join("gate.m3u8")).unwrap();
         assert_eq!(text.matches("#EXT-X-DISCONTINUITY\n").count(), 2, "{text}");
         assert!(text.matches("#EXTINF:0.4").count() >= 2, "{text}");
     }
