@@ -1,8 +1,10 @@
 //! Arguments and help only.
 
+use crate::config::serve;
 use crate::config::{ModelConfig, OnExisting, PipelineConfig, values};
 use crate::error::{Fault, Kind, fault};
 use crate::infer::Provider;
+use crate::log::LogFormat;
 use crate::sink::Speed;
 use crate::source::Transport;
 use crate::temporal::{Every, MotionMethod, TemporalOptions};
@@ -50,6 +52,8 @@ pub struct Args {
 pub enum Command {
     /// Segments a video, a folder of pictures or a test pattern
     Run(Box<RunArgs>),
+    /// Runs many live streams until it is told to stop: page, API, metrics, recordings, messages
+    Serve(ServeArgs),
     /// Measures the class maps of a clip against labels, and against those of a run that infers every frame
     Eval(Box<EvalArgs>),
     /// Checks pipeline files without running them; prints every problem with its line
@@ -63,6 +67,23 @@ pub enum Command {
     Tune(Box<TuneArgs>),
     /// Shows what this program needs and what it found, with the line that mends what is missing
     Doctor,
+}
+
+/// `maskline serve`
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  maskline serve pipelines/live.toml
+  maskline serve /etc/maskline/live.toml --log json
+
+Signals: SIGHUP reads the file again, SIGINT and SIGTERM finish recordings and end.
+Exit codes: 64 usage, 65 bad input, 70 internal, 74 reading or writing, 75 try later,
+78 configuration, model or provider, 130/143 ended by a signal.")]
+pub struct ServeArgs {
+    /// The file with the streams (.toml)
+    pub file: PathBuf,
+    /// How the log is written to standard error
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub log: LogFormat,
 }
 
 /// `maskline run`
@@ -511,7 +532,16 @@ impl RunArgs {
     pub fn config(&self) -> Result<PipelineConfig> {
         let is_pipeline = Path::new(&self.input).extension().is_some_and(|e| e.eq_ignore_ascii_case("toml"));
         let mut config = if is_pipeline {
-            PipelineConfig::load(Path::new(&self.input))?
+            let file = Path::new(&self.input);
+            if serve::is_one(file) {
+                let text = format!(
+                    "{} holds streams, wanted one pipeline: maskline serve {}",
+                    file.display(),
+                    file.display()
+                );
+                return Err(fault(Kind::Usage, text));
+            }
+            PipelineConfig::load(file)?
         } else if self.input.is_empty() {
             return Err(Fault {
                 kind: Kind::Usage,

@@ -123,6 +123,21 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// The same frame with pixels of its own.
+    ///
+    /// # Errors
+    /// Where memory cannot be had.
+    pub fn duplicate(&self) -> anyhow::Result<Self> {
+        Ok(Self {
+            index: self.index,
+            pts_ns: self.pts_ns,
+            duration_ns: self.duration_ns,
+            format: self.format.clone(),
+            pixels: self.pixels.copy()?,
+            arrived: self.arrived,
+        })
+    }
+
     /// Whether it is of the format that was announced.
     ///
     /// # Errors

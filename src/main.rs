@@ -61,6 +61,10 @@ fn run() -> Result<ExitCode> {
             let signal = commands::run::run(run, talk)?;
             return Ok(signal.map_or(ExitCode::SUCCESS, |kind| ExitCode::from(kind as u8)));
         }
+        Command::Serve(serve) => {
+            let signal = commands::serve::run(serve, talk)?;
+            return Ok(signal.map_or(ExitCode::SUCCESS, |kind| ExitCode::from(kind as u8)));
+        }
         Command::Eval(eval) => commands::eval::run(eval, args.quiet)?,
         Command::Check(check) => commands::check::run(check, args.quiet)?,
         Command::Models(command) => commands::models::run(command)?,

@@ -4,7 +4,7 @@ use crate::console::say;
 use crate::error::{Kind, WithKind};
 use crate::source::StopFlag;
 use anyhow::{Context, Result};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level;
 use std::sync::Arc;
@@ -23,6 +23,21 @@ impl Caught {
             _ => None,
         }
     }
+}
+
+/// The same as [`watch`], and SIGHUP raises `reload`.
+///
+/// # Errors
+/// If the system refuses the handler.
+pub fn watch_and_reload(stop: StopFlag, reload: StopFlag) -> Result<Caught> {
+    let mut signals = Signals::new([SIGHUP]).context("cannot watch for signals").kind(Kind::Internal)?;
+    let wait = move || signals.forever().for_each(|_| reload.request());
+    std::thread::Builder::new()
+        .name("reload".into())
+        .spawn(wait)
+        .context("cannot start the thread that waits for signals")
+        .kind(Kind::Temporary)?;
+    watch(stop, true)
 }
 
 /// From now on the first signal raises `stop`, and the second ends the process without a further step.

@@ -1,5 +1,6 @@
 //! Tiny valid models for tests of this crate and of its binary. Not part of the API that versions keep stable.
 
+use crate::frame::{Matrix, PixelFormat, Range, VideoFormat};
 use maskline_models::Contract;
 use maskline_models::classes::Class;
 use maskline_models::contract::{CONTRACT_VERSION, Channels, Head, Input, InputType, Layout, OutputKind, Resize, Size, State};
@@ -9,6 +10,19 @@ use maskline_models::onnx::{
 };
 use prost::Message;
 use std::path::{Path, PathBuf};
+
+/// What most video looks like: I420, BT.709, limited range, square pixels, 25 frames a second.
+pub fn plain(width: u32, height: u32) -> VideoFormat {
+    VideoFormat {
+        width,
+        height,
+        pixels: PixelFormat::I420,
+        matrix: Matrix::Bt709,
+        range: Range::Limited,
+        rate: Some((25, 1)),
+        pixel_aspect: (1, 1),
+    }
+}
 
 /// A net of one 1x1 convolution that tells dark pixels (class 0) from bright ones (class 1) at half of full white.
 ///

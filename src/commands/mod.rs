@@ -6,4 +6,5 @@ pub mod doctor;
 pub mod eval;
 pub mod models;
 pub mod run;
+pub mod serve;
 pub mod tune;

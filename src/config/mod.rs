@@ -8,6 +8,8 @@ mod paths;
 mod places;
 mod reader;
 mod rtsp;
+pub mod serve;
+mod server;
 pub mod values;
 mod zones;
 

@@ -17,6 +17,18 @@ impl Places {
         Self { file: PathBuf::new(), at }
     }
 
+    /// The places of one part of the file, whose keys begin with this.
+    pub(super) fn of_part(&self, prefix: &str) -> Self {
+        let part = self
+            .at
+            .iter()
+            .filter_map(|(key, at)| Some((key.strip_prefix(prefix)?.to_owned(), *at)));
+        Self {
+            file: self.file.clone(),
+            at: part.collect(),
+        }
+    }
+
     pub(super) fn in_file(self, file: &Path) -> Self {
         Self { file: file.into(), ..self }
     }

@@ -89,6 +89,17 @@ impl<'t> Document<'t> {
         tables(value, name, &format!("[[{name}]]"), &mut self.values, &mut self.problems, read)
     }
 
+    /// Whether a section is there, right or wrong.
+    pub fn has(&self, section: &str) -> bool {
+        self.table.contains_key(section)
+    }
+
+    /// Says that something is wrong with a whole section.
+    pub fn problem(&mut self, section: &str, message: &str) {
+        let span = self.table.get_key_value(section).map_or(0..0, |(key, _)| key.span());
+        self.problems.push((span, message.to_owned()));
+    }
+
     /// Reports everything that was wrong, or else where everything stands.
     pub fn finish(mut self) -> Result<Places, Vec<Problem>> {
         for key in self.table.keys().filter(|k| !self.known.contains(&k.get_ref().as_ref())) {
@@ -256,6 +267,29 @@ impl<'d> Section<'d> {
             }
         }
         (points.len() == list.len()).then_some(points)
+    }
+
+    /// Reads `[SECTION.key]`, or the same without any key if it is not there.
+    pub fn section<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Section<'_>) -> T) -> T {
+        let value = self.value(key);
+        let path = format!("{}.{key}", self.header.trim_matches(['[', ']']));
+        let mut section = Section {
+            name: format!("{}.{key}", self.name),
+            header: format!("[{path}]"),
+            span: value.map_or(self.span.clone(), Spanned::span),
+            table: value.and_then(|v| v.get_ref().as_table()),
+            known: Vec::new(),
+            values: &mut *self.values,
+            problems: &mut *self.problems,
+        };
+        if let Some(other) = value.filter(|v| v.get_ref().as_table().is_none()) {
+            let found = article(other.get_ref().type_str());
+            let message = format!("{} is {found}, wanted a section [{path}]", section.name);
+            section.problems.push((other.span(), message));
+        }
+        let result = read(&mut section);
+        section.refuse_unknown();
+        result
     }
 
     /// Reads every `[[SECTION.key]]` that belongs to this one, in its order.

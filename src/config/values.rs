@@ -172,6 +172,22 @@ pub fn sessions(text: &str) -> Result<usize, String> {
     whole(text, "sessions", 64).map(|n| n as usize)
 }
 
+/// Frames that run through a net at once.
+///
+/// # Errors
+/// If it is no whole number from 1 to 64.
+pub fn batch(text: &str) -> Result<usize, String> {
+    whole(text, "frames in a batch", 64).map(|n| n as usize)
+}
+
+/// A number of streams.
+///
+/// # Errors
+/// If it is no whole number from 1 to 1024.
+pub fn streams(text: &str) -> Result<usize, String> {
+    whole(text, "streams", 1024).map(|n| n as usize)
+}
+
 fn whole(text: &str, what: &str, most: u64) -> Result<u64, String> {
     text.parse().ok().filter(|n| (1..=most).contains(n)).ok_or_else(|| match most {
         u64::MAX => format!("found {text}, wanted a whole number of {what}, at least 1"),

@@ -7,18 +7,26 @@ use crate::messages::{Rule, When, Zone};
 /// Every zone of a file. What is wrong is remembered with its place.
 pub(super) fn read(document: &mut Document<'_>) -> Vec<Zone> {
     let mut names = Vec::new();
-    document.tables("zone", |section| {
-        let mut rules = Vec::new();
-        Zone {
-            name: name(section, &mut names),
-            polygon: polygon(section),
-            rules: section
-                .tables("rule", |section| rule(section, &mut rules))
-                .into_iter()
-                .flatten()
-                .collect(),
-        }
-    })
+    document.tables("zone", |section| zone(section, &mut names))
+}
+
+/// Every zone of a section.
+pub(super) fn read_in(section: &mut Section<'_>) -> Vec<Zone> {
+    let mut names = Vec::new();
+    section.tables("zone", |section| zone(section, &mut names))
+}
+
+fn zone(section: &mut Section<'_>, names: &mut Vec<String>) -> Zone {
+    let mut rules = Vec::new();
+    Zone {
+        name: name(section, names),
+        polygon: polygon(section),
+        rules: section
+            .tables("rule", |section| rule(section, &mut rules))
+            .into_iter()
+            .flatten()
+            .collect(),
+    }
 }
 
 /// A name that none before it has.

@@ -32,6 +32,14 @@ pub trait Segmenter: Send {
     /// If the net or its provider fails, or gives something of another shape than its contract says.
     fn infer(&mut self, input: &Tensor) -> Result<Scores>;
 
+    /// Runs the net on several frames of one size, at once where it can, and gives their scores in their order.
+    ///
+    /// # Errors
+    /// Those of [`Segmenter::infer`]; then none of them has scores.
+    fn infer_batch(&mut self, inputs: &[Tensor]) -> Result<Vec<Scores>> {
+        inputs.iter().map(|input| self.infer(input)).collect()
+    }
+
     /// The provider that runs it, as it goes into the report.
     fn provider(&self) -> &str;
 }

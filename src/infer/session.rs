@@ -150,24 +150,6 @@ impl OnnxSegmenter {
         Ok(())
     }
 
-    /// Runs the net on several frames of one size at once, if its graph takes more than one; else on one after the other.
-    ///
-    /// # Errors
-    /// Those of [`Segmenter::infer`].
-    pub fn infer_batch(&mut self, inputs: &[Tensor]) -> Result<Vec<Scores>> {
-        let [first, _, ..] = inputs else {
-            return inputs.iter().map(|input| self.infer(input)).collect();
-        };
-        if !self.takes_batches() || inputs.iter().any(|input| input.fit != first.fit) {
-            return inputs.iter().map(|input| self.infer(input)).collect();
-        }
-        inputs.iter().try_for_each(check_length)?;
-        let values: Vec<f32> = inputs.iter().flat_map(|input| input.values.iter().copied()).collect();
-        let all = self.run(&values, inputs.len(), first.fit)?;
-        let all = self.scores(all, inputs.len()).kind(Kind::Config)?;
-        Ok((0..inputs.len()).map(|n| all.part(n, inputs.len())).collect())
-    }
-
     /// Whether the graph leaves open how many frames it takes at once. A net with a memory has one for one stream only.
     fn takes_batches(&self) -> bool {
         let input = self.session.inputs().iter().find(|i| i.name() == self.input.tensor);
@@ -258,6 +240,20 @@ impl Segmenter for OnnxSegmenter {
         check_length(input)?;
         let value = self.run(&input.values, 1, input.fit)?;
         self.scores(value, 1).kind(Kind::Config)
+    }
+
+    fn infer_batch(&mut self, inputs: &[Tensor]) -> Result<Vec<Scores>> {
+        let [first, _, ..] = inputs else {
+            return inputs.iter().map(|input| self.infer(input)).collect();
+        };
+        if !self.takes_batches() || inputs.iter().any(|input| input.fit != first.fit) {
+            return inputs.iter().map(|input| self.infer(input)).collect();
+        }
+        inputs.iter().try_for_each(check_length)?;
+        let values: Vec<f32> = inputs.iter().flat_map(|input| input.values.iter().copied()).collect();
+        let all = self.run(&values, inputs.len(), first.fit)?;
+        let all = self.scores(all, inputs.len()).kind(Kind::Config)?;
+        Ok((0..inputs.len()).map(|n| all.part(n, inputs.len())).collect())
     }
 
     fn provider(&self) -> &str {

@@ -1,6 +1,6 @@
 //! One net for many streams: what they ask for goes through the same sessions, in turn, and in batches where that is wanted.
 
-use super::{OnnxSegmenter, Scores, Segmenter};
+use super::{Scores, Segmenter};
 use crate::error::{Kind, fault};
 use crate::frame::Tensor;
 use crate::panics;
@@ -29,28 +29,13 @@ impl Default for Batching {
     }
 }
 
-/// Runs several tensors of one size at once.
-pub trait BatchSegmenter: Send {
-    /// What the net gives for each, in their order.
-    ///
-    /// # Errors
-    /// Those of [`Segmenter::infer`]; then none of them has a result.
-    fn infer_all(&mut self, inputs: &[Tensor]) -> Result<Vec<Scores>>;
-}
-
-impl BatchSegmenter for OnnxSegmenter {
-    fn infer_all(&mut self, inputs: &[Tensor]) -> Result<Vec<Scores>> {
-        self.infer_batch(inputs)
-    }
-}
-
 struct Request {
     tensor: Tensor,
     answer: Sender<(Tensor, Result<Scores>)>,
 }
 
 /// The sessions, each on a thread of its own. They end when the last client is gone.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct SharedNet {
     requests: Sender<Request>,
     provider: Arc<str>,
@@ -67,7 +52,7 @@ impl SharedNet {
     ///
     /// # Errors
     /// If a thread cannot be had.
-    pub fn start<S: BatchSegmenter + 'static>(sessions: Vec<S>, provider: &str, batching: Batching) -> Result<Self> {
+    pub fn start(sessions: Vec<Box<dyn Segmenter>>, provider: &str, batching: Batching) -> Result<Self> {
         // A client waits for its answer, so that there is never more than one request of each; the queue only has to be there.
         let (requests, queue) = bounded::<Request>(0);
         for session in sessions {
@@ -84,7 +69,7 @@ impl SharedNet {
     }
 
     /// One more taker. It waits while the net is busy; requests are served in the order in which they came.
-    pub fn client(&self) -> Box<dyn Segmenter> {
+    pub fn client(self: &Arc<Self>) -> Box<dyn Segmenter> {
         Box::new(Client {
             net: self.clone(),
             answers: bounded(1),
@@ -98,7 +83,7 @@ impl SharedNet {
     }
 }
 
-fn serve<S: BatchSegmenter>(mut session: S, queue: &Receiver<Request>, batching: Batching) {
+fn serve(mut session: Box<dyn Segmenter>, queue: &Receiver<Request>, batching: Batching) {
     let mut next = None;
     while let Some(first) = next.take().or_else(|| queue.recv().ok()) {
         let mut batch = vec![first];
@@ -113,13 +98,13 @@ fn serve<S: BatchSegmenter>(mut session: S, queue: &Receiver<Request>, batching:
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
             }
         }
-        answer(&mut session, batch);
+        answer(&mut *session, batch);
     }
 }
 
-fn answer<S: BatchSegmenter>(session: &mut S, batch: Vec<Request>) {
+fn answer(session: &mut dyn Segmenter, batch: Vec<Request>) {
     let (tensors, answers): (Vec<_>, Vec<_>) = batch.into_iter().map(|r| (r.tensor, r.answer)).unzip();
-    let outcome = catch_unwind(AssertUnwindSafe(|| session.infer_all(&tensors)));
+    let outcome = catch_unwind(AssertUnwindSafe(|| session.infer_batch(&tensors)));
     let outcome = outcome.unwrap_or_else(|payload| Err(fault(Kind::Internal, panics::describe(&*payload))));
     let outcome = outcome.and_then(|all| match all.len() == tensors.len() {
         true => Ok(all),
@@ -143,7 +128,7 @@ fn answer<S: BatchSegmenter>(session: &mut S, batch: Vec<Request>) {
 type Answers = (Sender<(Tensor, Result<Scores>)>, Receiver<(Tensor, Result<Scores>)>);
 
 struct Client {
-    net: SharedNet,
+    net: Arc<SharedNet>,
     answers: Answers,
     /// Memory of the last tensor, for the next.
     spare: Vec<f32>,
@@ -180,8 +165,16 @@ mod tests {
     /// Gives the first value of each tensor as the only class id, and writes down how many came at once.
     struct Echo(Arc<Mutex<Vec<usize>>>);
 
-    impl BatchSegmenter for Echo {
-        fn infer_all(&mut self, inputs: &[Tensor]) -> Result<Vec<Scores>> {
+    impl Segmenter for Echo {
+        fn infer(&mut self, input: &Tensor) -> Result<Scores> {
+            Ok(self.infer_batch(std::slice::from_ref(input))?.remove(0))
+        }
+
+        fn provider(&self) -> &str {
+            "mock"
+        }
+
+        fn infer_batch(&mut self, inputs: &[Tensor]) -> Result<Vec<Scores>> {
             self.0.lock().unwrap().push(inputs.len());
             thread::sleep(Duration::from_millis(5));
             assert!(inputs.iter().all(|i| i.fit == inputs[0].fit), "a batch has one size");
@@ -195,6 +188,11 @@ mod tests {
                 })
                 .collect())
         }
+    }
+
+    fn start(logs: &[&Arc<Mutex<Vec<usize>>>], batching: Batching) -> Arc<SharedNet> {
+        let session = |log: &&Arc<Mutex<Vec<usize>>>| Box::new(Echo((*log).clone())) as Box<dyn Segmenter>;
+        Arc::new(SharedNet::start(logs.iter().map(session).collect(), "mock", batching).unwrap())
     }
 
     fn tensor(value: f32, width: u32) -> Tensor {
@@ -229,7 +227,7 @@ mod tests {
             most: 4,
             wait: Duration::from_millis(20),
         };
-        let net = SharedNet::start(vec![Echo(log.clone()), Echo(log.clone())], "mock", batching).unwrap();
+        let net = start(&[&log, &log], batching);
         thread::scope(|threads| {
             for stream in 0..6_u32 {
                 let mut client = net.client();
@@ -250,7 +248,7 @@ mod tests {
     #[test]
     fn a_net_that_panics_answers_with_an_error_and_goes_on() {
         crate::panics::keep_quiet();
-        let net = SharedNet::start(vec![Echo(Arc::default())], "mock", Batching::default()).unwrap();
+        let net = start(&[&Arc::default()], Batching::default());
         let mut client = net.client();
         let error = client.infer(&tensor(250.0, 1)).unwrap_err().to_string();
         assert!(error.contains("asked to fail"), "{error}");

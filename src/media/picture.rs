@@ -1,11 +1,12 @@
 //! A picture that nobody writes to any more, so that any number of outputs can hold it.
 
-use super::pixels::{buffer_of, enlarged, filled, info_of};
+use super::pixels::{GstPixels, buffer_of, enlarged, filled, info_of};
 use crate::frame::{Frame, VideoFormat};
 use anyhow::{Context, Result};
 use gstreamer as gst;
 use gstreamer_video::{VideoFrameExt, VideoFrameRef, VideoInfo};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Planes of one frame in a GStreamer buffer; cloning it copies no pixel.
 #[derive(Debug, Clone)]
@@ -77,6 +78,22 @@ impl Picture {
         let mut buffer = enlarged(&self.format, |plane| planes.plane(plane), coded)?;
         buffer.make_mut().set_pts(gst::ClockTime::from_nseconds(pts_ns));
         Ok(buffer)
+    }
+
+    /// The same in memory of its own, to be drawn on.
+    ///
+    /// # Errors
+    /// 70 where memory cannot be had or mapped.
+    pub(crate) fn to_frame(&self) -> Result<Frame> {
+        let copy = self.buffer.copy_deep().context("no memory for a picture")?;
+        Ok(Frame {
+            index: 0,
+            pts_ns: 0,
+            duration_ns: None,
+            format: self.format.clone(),
+            pixels: Box::new(GstPixels::map(copy, &self.info)?),
+            arrived: Instant::now(),
+        })
     }
 
     /// The planes, to be read.

@@ -5,7 +5,7 @@ use super::{ClassMask, Regions, written};
 use maskline_models::Class;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What stands in every line: which of docs/schema it follows.
 pub const SCHEMA: &str = "maskline.frame/1";
@@ -14,6 +14,8 @@ pub const SCHEMA: &str = "maskline.frame/1";
 #[derive(Debug, Serialize)]
 pub struct Line<'a> {
     schema: &'static str,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    origin: Option<Origin<'a>>,
     index: u64,
     pts_ns: u64,
     width: u32,
@@ -27,6 +29,14 @@ pub struct Line<'a> {
     rle: Option<Vec<ClassMask>>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     zones: Option<Zones<'a>>,
+}
+
+/// Where and when a line was written, where there are several streams.
+#[derive(Debug, Serialize)]
+struct Origin<'a> {
+    stream: &'a str,
+    /// Milliseconds since 1970, UTC.
+    at_ms: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -61,6 +71,7 @@ impl<'a> Line<'a> {
     pub fn new(index: u64, pts_ns: u64, (width, height): (u32, u32), share: Vec<(&'a Class, f64)>) -> Self {
         Self {
             schema: SCHEMA,
+            origin: None,
             index,
             pts_ns,
             width,
@@ -72,6 +83,13 @@ impl<'a> Line<'a> {
             rle: None,
             zones: None,
         }
+    }
+
+    /// As one of this stream, written now.
+    pub fn of(self, stream: &'a str) -> Self {
+        let at_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_millis() as u64);
+        let origin = Some(Origin { stream, at_ms });
+        Self { origin, ..self }
     }
 
     /// How long the net took, and how many frames away that was.

@@ -2,9 +2,13 @@
 //! `(byte * keep + add) >> 8`, with `keep` and `add` from a table by class in the frame's own YCbCr.
 
 mod blend;
+mod canvas;
 mod legend;
 mod outline;
+mod sign;
 mod zones;
+
+pub(crate) use sign::Sign;
 
 use crate::color::rgb_to_ycbcr;
 use crate::error::{Kind, fault};

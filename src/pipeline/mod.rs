@@ -5,6 +5,8 @@
 
 mod crew;
 mod finish;
+mod gate;
+pub(crate) mod hosting;
 mod inputs;
 mod outputs;
 mod queue;
@@ -19,12 +21,13 @@ mod wire;
 pub(crate) use inputs::read_as;
 pub(crate) use outputs::{Depth, problems as output_problems, same_file, same_name};
 
+use self::hosting::Hosting;
 use crate::config::{OnExisting, PipelineConfig};
 use crate::error::{Kind, WithKind, fault, kind_of};
 use crate::frame::{ClassMap, VideoFormat};
 use crate::infer::{Provider, ProviderReport};
 use crate::messages::{self, Event, MessageOptions, Watch, Zone, unknown_classes};
-use crate::overlay::Overlay;
+use crate::overlay::{Overlay, OverlayOptions};
 use crate::pending::PendingFile;
 use crate::postprocess::Postprocessor;
 use crate::preprocess::Preprocessor;
@@ -63,6 +66,7 @@ pub struct Pipeline {
     /// Frames per second at which frames come, however fast they could.
     pace: Option<f64>,
     notices: Notices,
+    hosting: Option<Hosting>,
     stop: StopFlag,
     started: Instant,
 }
@@ -115,6 +119,7 @@ impl Pipeline {
             on_classes: None,
             pace: None,
             notices: Notices::default(),
+            hosting: None,
             stop: StopFlag::default(),
             started: Instant::now(),
         }
@@ -318,6 +323,12 @@ impl Pipeline {
         self
     }
 
+    /// Runs as one of many: frames are shown where the host wants them, and go through a net that others use as well.
+    pub(crate) fn hosted(mut self, hosting: Hosting) -> Self {
+        self.hosting = Some(hosting);
+        self
+    }
+
     /// Ends the run early, as if the input were over, when this flag is raised.
     pub fn stop_with(mut self, stop: StopFlag) -> Self {
         self.stop = stop;
@@ -335,11 +346,15 @@ impl Pipeline {
     /// # Errors
     /// One line with its kind ([`crate::error`]).
     pub fn open(self) -> Result<Ready> {
-        let Self { config, stop, .. } = self;
+        let Self { mut config, stop, .. } = self;
+        let live = config.source.live || source::is_address(&config.source.input);
+        // Waiting for the next key frame makes maps better, and what is shown older.
+        config.temporal.lookahead &= !live;
         // A run that ends by itself raises its flag, which must not end the next one.
         let stop = stop.inner();
         check_values(&config)?;
-        if self.on_classes.is_none() || config.output != Default::default() {
+        let hosting = self.hosting;
+        if (self.on_classes.is_none() && hosting.is_none()) || config.output != Default::default() {
             outputs::check(&config)?;
         }
         let model = open_model(&config)?;
@@ -347,6 +362,7 @@ impl Pipeline {
         let head = head.kind_config().at("model.head", &config)?.clone();
         let reading = SourceOptions {
             notices: self.notices,
+            pulse: hosting.as_ref().map_or_else(Arc::default, |h| h.pulse.clone()),
             started: self.started,
             ..source_options(&config, &stop)
         };
@@ -359,30 +375,34 @@ impl Pipeline {
         let input = &model.contract.input;
         let fit = Fit::plan(input, format.width, format.height, config.model.size).kind_config();
         let fit = fit.at("model.size", &config)?;
-        let overlay = match &config.output.video {
-            Some(_) => {
-                let overlay = Overlay::new(&head.classes, &format, config.overlay.clone()).at("overlay.only", &config)?;
-                let zones = config.zones.iter().map(|z| (z.name.as_str(), z.polygon.as_slice()));
-                Some(overlay.with_zones(zones)?)
-            }
-            None => None,
-        };
+        let is_seen = config.output.video.is_some() || hosting.is_some();
+        let overlay = || overlay_of(&head.classes, &format, &config.overlay, &config.zones).at("overlay.only", &config);
+        let overlay = is_seen.then(overlay).transpose()?;
         check_zones(&config, &head.classes)?;
         let zones = (!config.zones.is_empty()).then(|| Watch::new(&config.zones, &head.classes));
-        let (segmenters, provider) = sessions::open(
-            &model,
-            config.model.head.as_deref(),
-            fit,
-            &config.session,
-            config.temporal.is_sparse(),
-        )?;
+        let one = live || config.temporal.is_sparse();
+        let head_name = config.model.head.as_deref();
+        let (segmenters, provider) = match &hosting {
+            Some(hosting) => {
+                let (net, provider) = hosting.nets.lend(&model, head_name, fit, &config.session)?;
+                (vec![net], provider)
+            }
+            None => sessions::open(&model, head_name, fit, &config.session, one)?,
+        };
         let temporal = temporal(&config.temporal, &format, &model, &head.classes).at("temporal.smooth_of", &config)?;
         let masks = config.output.masks.as_deref();
         let masks = masks
             .map(|folder| MaskWriter::create(folder, &palette(&head.classes)))
             .transpose()?;
         let json = config.output.json.as_deref().map(PendingFile::create).transpose()?;
-        let json = json.map(|file| record::Lines::new(file, config.messages.clone()));
+        let json = json.map(|file| record::Lines::new(record::Paper::File(file), config.messages.clone()));
+        let json = match &hosting {
+            Some(hosting) if hosting.ear.wants_lines() => {
+                let paper = record::Paper::Ear(hosting.ear.clone());
+                Some(record::Lines::new(paper, config.messages.clone()))
+            }
+            _ => json,
+        };
         let sheet = config
             .output
             .sheet
@@ -408,6 +428,14 @@ impl Pipeline {
         let mut notes = std::mem::take(&mut source.notes);
         notes.extend(sink.notes());
         notes.extend(unused::notes(&config, &provider.taken, !model.contract.states.is_empty()));
+        let postprocess = Postprocessor::new(&head, &fit);
+        let classes = Arc::new(head.classes);
+        if let Some(hosting) = &hosting {
+            hosting
+                .pulse
+                .opened((format.width, format.height), &model_used.name, &provider.taken);
+            hosting.ear.classes(&classes);
+        }
         Ok(Ready {
             plan: Plan {
                 input: source.description.clone(),
@@ -423,18 +451,23 @@ impl Pipeline {
                 model: model.origin.clone(),
                 segmenters,
                 temporal,
-                postprocess: Postprocessor::new(&head, &fit),
+                postprocess,
                 overlay,
                 record: record::Recorder {
-                    classes: Arc::new(head.classes),
+                    classes: classes.clone(),
                     masks,
                     json,
                     zones,
                     on_classes: self.on_classes,
                     on_event: None,
+                    hosting: hosting.clone(),
+                    seen: 0,
                 },
+                classes,
                 sheet,
                 sink,
+                live,
+                hosting,
                 source_grace: SOURCE_GRACE,
             },
             report,
@@ -524,6 +557,15 @@ impl Ready {
         }
         Ok((report, outputs))
     }
+}
+
+/// What draws these classes and zones over frames of this format.
+///
+/// # Errors
+/// Those of [`Overlay::new`] and [`Overlay::with_zones`].
+fn overlay_of(classes: &[Class], format: &VideoFormat, options: &OverlayOptions, zones: &[Zone]) -> Result<Overlay> {
+    let zones = zones.iter().map(|z| (z.name.as_str(), z.polygon.as_slice()));
+    Overlay::new(classes, format, options.clone())?.with_zones(zones)
 }
 
 /// Whether it is a file, or a folder with something in it.
@@ -625,6 +667,7 @@ fn temporal(options: &TemporalOptions, format: &VideoFormat, model: &Model, clas
         lookout: Lookout::new(options, format)?,
         carrier: Carrier::new(options, format, classes)?,
         frames_around: options.frames_around(format),
+        frames_live: options.frames_live(),
     }))
 }
 

@@ -1,12 +1,14 @@
 //! What is written of every class map: JSON lines, masks, and what an embedding program wants of it.
 
+use super::hosting::{Ear, Hosting};
 use super::wire::{Segmented, Step, Tally};
 use super::{FrameClasses, OnClasses, OnEvent};
 use crate::frame::ClassMap;
-use crate::messages::{Line, Look, MessageOptions, Schedule, Watch, class_masks, regions};
+use crate::messages::{Line, Look, MessageOptions, Schedule, Watch, ZoneLook, class_masks, regions};
 use crate::pending::PendingFile;
 use crate::sink::masks::MaskWriter;
-use anyhow::Result;
+use crate::stats::pulse::ZoneNow;
+use anyhow::{Context, Result};
 use maskline_models::{Class, Fit, Rect};
 use std::sync::Arc;
 
@@ -19,11 +21,20 @@ pub(super) struct Recorder {
     pub zones: Option<Watch>,
     pub on_classes: Option<OnClasses>,
     pub on_event: Option<OnEvent>,
+    pub hosting: Option<Hosting>,
+    /// Version of the host's wishes that is followed.
+    pub seen: u64,
 }
 
-/// A file of JSON lines.
+/// What lines are written on.
+pub(super) enum Paper {
+    File(PendingFile),
+    Ear(Arc<dyn Ear>),
+}
+
+/// JSON lines.
 pub(super) struct Lines {
-    pub file: PendingFile,
+    pub paper: Paper,
     pub options: MessageOptions,
     pub schedule: Schedule,
 }
@@ -41,10 +52,23 @@ fn whole(map: &ClassMap) -> Fit {
 
 impl Recorder {
     pub fn has_work(&self) -> bool {
-        self.json.is_some() || self.masks.is_some() || self.zones.is_some() || self.on_classes.is_some()
+        self.json.is_some() || self.masks.is_some() || self.zones.is_some() || self.on_classes.is_some() || self.hosting.is_some()
+    }
+
+    /// Follows what the host wishes now.
+    fn follow(&mut self) {
+        let Some(look) = self.hosting.as_ref().and_then(|h| h.looks.newer(&mut self.seen)) else {
+            return;
+        };
+        self.zones = (!look.zones.is_empty()).then(|| Watch::new(&look.zones, &self.classes));
+        if let Some(json) = &mut self.json {
+            json.schedule = Schedule::new(look.messages.every_ns);
+            json.options = look.messages;
+        }
     }
 
     fn record(&mut self, segmented: &mut Segmented) -> Result<()> {
+        self.follow();
         let Segmented { frame, map, .. } = segmented;
         let classes = FrameClasses {
             index: frame.index,
@@ -58,6 +82,10 @@ impl Recorder {
         let look = self.zones.as_mut().map(|zones| zones.look(frame.index, frame.pts_ns, map));
         if let Some(call) = &mut self.on_event {
             look.iter().flat_map(|look| &look.events).for_each(call);
+        }
+        if let Some(Hosting { ear, pulse, .. }) = &self.hosting {
+            look.iter().flat_map(|look| &look.events).for_each(|event| ear.event(event));
+            pulse.saw(shares_of(&classes), look.as_ref().map_or(Vec::new(), zones_of));
         }
         if let Some(masks) = &mut self.masks {
             masks.write(frame.index, map, &whole(map), frame.format.width, frame.format.height)?;
@@ -73,11 +101,29 @@ impl Recorder {
     }
 }
 
+/// The shares of the frame by name.
+fn shares_of(classes: &FrameClasses<'_>) -> Vec<(String, f64)> {
+    classes
+        .shares()
+        .into_iter()
+        .map(|(class, share)| (class.name.clone(), share))
+        .collect()
+}
+
+/// The zones and their rules that are on.
+fn zones_of(look: &Look) -> Vec<ZoneNow> {
+    let zone = |zone: &ZoneLook| ZoneNow {
+        name: zone.name.to_string(),
+        on: zone.on.iter().map(ToString::to_string).collect(),
+    };
+    look.zones.iter().map(zone).collect()
+}
+
 impl Lines {
     /// Lines of these options, as often as they say.
-    pub fn new(file: PendingFile, options: MessageOptions) -> Self {
+    pub fn new(paper: Paper, options: MessageOptions) -> Self {
         Self {
-            file,
+            paper,
             schedule: Schedule::new(options.every_ns),
             options,
         }
@@ -100,7 +146,13 @@ impl Lines {
             .regions(found)
             .rle(masks)
             .zones(look);
-        self.file.line(&line)
+        match &mut self.paper {
+            Paper::File(file) => file.line(&line),
+            Paper::Ear(ear) => {
+                ear.line(serde_json::to_vec(&line.of(ear.name())).context("a line that is no JSON")?);
+                Ok(())
+            }
+        }
     }
 }
 
@@ -111,7 +163,10 @@ impl Step<Segmented, Segmented> for Recorder {
     }
 
     fn end(&mut self, tally: &mut Tally) {
-        tally.json = self.json.take().map(|lines| lines.file);
+        tally.json = self.json.take().and_then(|lines| match lines.paper {
+            Paper::File(file) => Some(file),
+            Paper::Ear(_) => None,
+        });
         tally.masks = self.masks.take();
         tally.rules = self.zones.as_ref().map(Watch::report).unwrap_or_default();
     }

@@ -2,6 +2,9 @@
 
 use super::crew::{Crew, Verdict};
 use super::finish::Outputs;
+use super::gate::{Entry, Exit, Gate};
+use super::hosting::Hosting;
+use super::overlay_of;
 use super::queue::{Bypass, Inbox, Outbox, Put, Take, Way, queues};
 use super::record::Recorder;
 use crate::error::{Kind, fault, kind_of};
@@ -11,18 +14,23 @@ use crate::overlay::Overlay;
 use crate::pending::{PendingFile, Unnamed};
 use crate::postprocess::Postprocessor;
 use crate::preprocess::{Preprocessor, TensorPool};
+use crate::publish::Finished;
 use crate::sheet::ContactSheet;
 use crate::sink::Sink;
 use crate::sink::masks::MaskWriter;
 use crate::source::{Opened, Source, StopFlag};
+use crate::stats::pulse::Pulse;
 use crate::stats::{Ending, FrameCounts, Journeys, LatencyReport, Meter, RuleReport, SourceReport, Stage, StageReport, TemporalReport};
 use crate::temporal::{Carried, Carrier, KeyReason, Lookout, Sight};
 use anyhow::Result;
+use maskline_models::Class;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Frames that fit into the queue before a stage. Two let a stage go on while the next one is busy; more only take memory.
 const QUEUE_DEPTH_FRAMES: usize = 2;
+/// The same for live sources, where a frame that waits only grows old.
+const LIVE_QUEUE_DEPTH_FRAMES: usize = 1;
 
 /// Everything that works on frames, in the order of their way.
 pub(super) struct Stages {
@@ -36,10 +44,16 @@ pub(super) struct Stages {
     pub segmenters: Vec<Box<dyn Segmenter>>,
     pub postprocess: Postprocessor,
     pub record: Recorder,
+    /// Those of the net, in the order of its contract.
+    pub classes: Arc<Vec<Class>>,
     /// Only if somebody will see the frames.
     pub overlay: Option<Overlay>,
     pub sheet: Option<ContactSheet>,
     pub sink: Box<dyn Sink>,
+    /// Frames come by the clock, and an old one is worth nothing: as few as can be are under way.
+    pub live: bool,
+    /// Only in a host: where frames are shown, and what may change while they come.
+    pub hosting: Option<Hosting>,
     /// How long the source may take to hear "stop" before the run goes on without it.
     pub source_grace: Duration,
 }
@@ -50,6 +64,8 @@ pub(super) struct Temporal {
     pub carrier: Carrier<(Frame, Duration)>,
     /// Frames that may wait on their way around the net.
     pub frames_around: usize,
+    /// Frames of a live source that may be on their way until they have their maps.
+    pub frames_live: usize,
 }
 
 /// What a run found out about itself.
@@ -93,6 +109,8 @@ struct Mapped {
 /// A frame with its class map.
 pub(super) struct Segmented {
     pub frame: Frame,
+    /// The frame as it came, if somebody wants that beside the masked one.
+    pub raw: Option<Frame>,
     pub map: ClassMap,
     pub inference: Duration,
     /// How many frames away the map was inferred.
@@ -148,16 +166,28 @@ pub(super) fn run(stages: Stages, stop: StopFlag, progress: impl FnMut(u64) + Se
     let mut crew = Crew::new(stop.clone(), stages.source_grace);
     let verdict = crew.verdict();
 
-    let (tx, frames) = queues(1, QUEUE_DEPTH_FRAMES);
+    let depth = if stages.live { LIVE_QUEUE_DEPTH_FRAMES } else { QUEUE_DEPTH_FRAMES };
+    let room = stages.temporal.as_ref().map_or(stages.segmenters.len(), |t| t.frames_live);
+    let gate = stages.live.then(|| Gate::new(room));
+    let (tx, frames) = queues(1, depth);
     let (mut source, mut tx) = (stages.source.frames, Outbox::new(tx));
     let mut meter = Meter::new(Stage::Source, 0);
     let told = tally.clone();
-    crew.spawn(Stage::Source, move || read(&mut *source, &mut tx, &stop, &mut meter, &told))?;
+    let entry = gate.as_ref().map(Gate::entry);
+    let pulse = stages.hosting.as_ref().map(|h| h.pulse.clone());
+    crew.spawn(Stage::Source, move || {
+        let source = Gated {
+            source: &mut *source,
+            entry: entry.as_ref(),
+            pulse: pulse.as_deref(),
+        };
+        read(source, &mut tx, &stop, &mut meter, &told)
+    })?;
 
     let (nets, pool) = (stages.segmenters.len(), stages.preprocess.pool());
-    let depth = (QUEUE_DEPTH_FRAMES / nets).max(1);
-    let (tx, prepared) = queues(nets, depth);
-    let (done, inferred) = queues(nets, depth);
+    let depth_of_net = (depth / nets).max(1);
+    let (tx, prepared) = queues(nets, depth_of_net);
+    let (done, inferred) = queues(nets, depth_of_net);
     let around = stages.temporal.as_ref().map_or(0, |t| t.frames_around);
     let (fork, join) = Bypass::new(around).around(Outbox::new(tx), Inbox::new(inferred));
 
@@ -172,7 +202,7 @@ pub(super) fn run(stages: Stages, stop: StopFlag, progress: impl FnMut(u64) + Se
     let frames = Inbox::new(frames).unless(crew.source_left());
     let carrier = match stages.temporal {
         Some(Temporal { mut lookout, carrier, .. }) => {
-            let (tx, seen) = queues(1, QUEUE_DEPTH_FRAMES);
+            let (tx, seen) = queues(1, depth);
             let look = move |frame: Frame| {
                 let sight = lookout.look(&frame)?;
                 Ok(Sighted { frame, sight })
@@ -198,38 +228,51 @@ pub(super) fn run(stages: Stages, stop: StopFlag, progress: impl FnMut(u64) + Se
     };
 
     for ((net, rx), tx) in stages.segmenters.into_iter().zip(prepared).zip(done) {
-        let infer = infer_step(net, stages.model.clone(), pool.clone());
+        // Where maps are carried, a frame has its way behind it only when it has its map.
+        let exit = gate.as_ref().filter(|_| carrier.is_none()).map(Gate::exit);
+        let infer = infer_step(net, stages.model.clone(), pool.clone(), exit);
         relay(&mut crew, Stage::Infer, &tally, Inbox::new(vec![rx]), Outbox::new(vec![tx]), infer)?;
     }
 
-    let (tx, mut segmented) = queues(1, QUEUE_DEPTH_FRAMES);
+    let (tx, mut segmented) = queues(1, depth);
     let tx = Outbox::new(tx);
     let postprocess = Mapper::new(stages.postprocess);
     match carrier {
         Some(carrier) => {
-            let (to_carry, mapped) = queues(1, QUEUE_DEPTH_FRAMES);
+            let (to_carry, mapped) = queues(1, depth);
             relay(&mut crew, Stage::Postprocess, &tally, join, Outbox::new(to_carry), postprocess)?;
             let told = tally.clone();
-            let mut carry = Some((carrier, Inbox::new(mapped), tx));
+            let exit = gate.as_ref().map(Gate::exit);
+            let mut carry = Some((carrier, Inbox::new(mapped), tx, exit));
             crew.spawn(Stage::Carry, move || {
-                let (carrier, inbox, outbox) = carry.take().expect("the crew calls a body once");
-                carry_maps(carrier, inbox, outbox, &told);
+                let (carrier, inbox, outbox, exit) = carry.take().expect("the crew calls a body once");
+                carry_maps(carrier, inbox, outbox, exit.as_ref(), &told);
                 Ok(())
             })?;
         }
         None => relay(&mut crew, Stage::Postprocess, &tally, join, tx, EveryFrame(postprocess))?,
     }
 
+    drop(gate); // those that let frames pass hold it now
+
     if stages.record.has_work() {
-        let (tx, recorded) = queues(1, QUEUE_DEPTH_FRAMES);
+        let (tx, recorded) = queues(1, depth);
         let inbox = Inbox::new(std::mem::replace(&mut segmented, recorded));
         relay(&mut crew, Stage::Record, &tally, inbox, Outbox::new(tx), stages.record)?;
     }
 
     if let Some(mut overlay) = stages.overlay {
-        let (tx, drawn) = queues(1, QUEUE_DEPTH_FRAMES);
+        let (tx, drawn) = queues(1, depth);
         let inbox = Inbox::new(std::mem::replace(&mut segmented, drawn));
+        let hosting = stages.hosting.clone();
+        let (mut seen, classes) = (0, stages.classes);
         let draw = move |mut s: Segmented| {
+            if let Some(hosting) = &hosting {
+                if let Some(look) = hosting.looks.newer(&mut seen) {
+                    overlay = overlay_of(&classes, &s.frame.format, &look.overlay, &look.zones)?;
+                }
+                s.raw = hosting.publisher.is_raw_wanted().then(|| s.frame.duplicate()).transpose()?;
+            }
             overlay.draw(&mut s.frame, &s.map)?;
             overlay.draw_zones(&mut s.frame, &s.zones_on)?;
             Ok(s)
@@ -237,12 +280,12 @@ pub(super) fn run(stages: Stages, stop: StopFlag, progress: impl FnMut(u64) + Se
         relay(&mut crew, Stage::Overlay, &tally, inbox, Outbox::new(tx), draw)?;
     }
 
-    let mut ending = Some((stages.sink, stages.sheet));
+    let mut ending = Some((stages.sink, stages.sheet, stages.hosting));
     let (mut progress, mut segmented) = (progress, Inbox::new(segmented));
     let told = tally.clone();
     crew.spawn(Stage::Sink, move || {
-        let (sink, sheet) = ending.take().expect("the crew calls a body once");
-        write(sink, sheet, &mut segmented, &verdict, &told, &mut progress)
+        let (sink, sheet, hosting) = ending.take().expect("the crew calls a body once");
+        write(sink, sheet, hosting, &mut segmented, &verdict, &told, &mut progress)
     })?;
     let joined = crew.join();
     // Taken even after a failure: a source that was left behind would keep the outputs from being abandoned.
@@ -373,6 +416,7 @@ impl Step<Way<Inferred, Sighted>, Segmented> for EveryFrame {
             map,
             inference,
             age_frames: 0,
+            raw: None,
             zones_on: Vec::new(),
         })
     }
@@ -383,15 +427,25 @@ impl Step<Way<Inferred, Sighted>, Segmented> for EveryFrame {
 }
 
 /// Gives frames that were not inferred their class maps. A frame may wait for later ones.
-fn carry_maps(mut carrier: Carrier<(Frame, Duration)>, mut inbox: impl Take<Mapped>, mut outbox: impl Put<Segmented>, tally: &Shared) {
+fn carry_maps(
+    mut carrier: Carrier<(Frame, Duration)>,
+    mut inbox: impl Take<Mapped>,
+    mut outbox: impl Put<Segmented>,
+    exit: Option<&Exit>,
+    tally: &Shared,
+) {
     let mut meter = Meter::new(Stage::Carry, QUEUE_DEPTH_FRAMES);
     let mut put = |carried: Carried<(Frame, Duration)>| {
         let (frame, inference) = carried.item;
+        if let Some(exit) = exit {
+            exit.pass();
+        }
         outbox.put(Segmented {
             frame,
             map: carried.map,
             inference,
             age_frames: carried.age_frames,
+            raw: None,
             zones_on: Vec::new(),
         })
     };
@@ -416,7 +470,7 @@ fn carry_maps(mut carrier: Carrier<(Frame, Duration)>, mut inbox: impl Take<Mapp
     });
 }
 
-fn read(source: &mut dyn Source, tx: &mut Outbox<Frame>, stop: &StopFlag, meter: &mut Meter, tally: &Shared) -> Result<()> {
+fn read(mut source: Gated<'_>, tx: &mut Outbox<Frame>, stop: &StopFlag, meter: &mut Meter, tally: &Shared) -> Result<()> {
     let mut count = 0;
     loop {
         let started = Instant::now();
@@ -427,6 +481,7 @@ fn read(source: &mut dyn Source, tx: &mut Outbox<Frame>, stop: &StopFlag, meter:
             break;
         }
     }
+    let source = source.source;
     tell(tally, |t| {
         t.counts.read = count;
         t.counts.dropped = source.dropped();
@@ -444,12 +499,38 @@ fn read(source: &mut dyn Source, tx: &mut Outbox<Frame>, stop: &StopFlag, meter:
     Ok(())
 }
 
+/// A source behind a gate.
+struct Gated<'s> {
+    source: &'s mut dyn Source,
+    entry: Option<&'s Entry>,
+    pulse: Option<&'s Pulse>,
+}
+
+impl Gated<'_> {
+    /// The next frame, once there is room for it.
+    fn next(&mut self) -> Result<Option<Frame>> {
+        if self.entry.is_some_and(|entry| !entry.wait()) {
+            return Ok(None);
+        }
+        let frame = self.source.next()?;
+        if let (Some(_), Some(pulse)) = (&frame, self.pulse) {
+            pulse.read();
+        }
+        Ok(frame)
+    }
+}
+
 /// The same failure with the number of the frame at which it came.
 fn at_frame(index: u64, error: &anyhow::Error) -> anyhow::Error {
     fault(kind_of(error), format!("frame {index}: {error:#}"))
 }
 
-fn infer_step(mut segmenter: Box<dyn Segmenter>, model: String, pool: TensorPool) -> impl FnMut(Prepared) -> Result<Inferred> + Send {
+fn infer_step(
+    mut segmenter: Box<dyn Segmenter>,
+    model: String,
+    pool: TensorPool,
+    exit: Option<Exit>,
+) -> impl FnMut(Prepared) -> Result<Inferred> + Send {
     move |Prepared { seen, tensor }| {
         let started = Instant::now();
         let scores = segmenter.infer(&tensor).map_err(|e| {
@@ -458,6 +539,9 @@ fn infer_step(mut segmenter: Box<dyn Segmenter>, model: String, pool: TensorPool
             at_frame(seen.frame.index, &fault(kind_of(&e), line))
         })?;
         let inference = started.elapsed();
+        if let Some(exit) = &exit {
+            exit.pass();
+        }
         pool.recycle(tensor);
         Ok(Inferred { seen, scores, inference })
     }
@@ -466,6 +550,7 @@ fn infer_step(mut segmenter: Box<dyn Segmenter>, model: String, pool: TensorPool
 fn write(
     mut sink: Box<dyn Sink>,
     mut sheet: Option<ContactSheet>,
+    hosting: Option<Hosting>,
     drawn: &mut Inbox<Segmented>,
     verdict: &Verdict,
     tally: &Shared,
@@ -473,14 +558,23 @@ fn write(
 ) -> Result<()> {
     let mut meter = Meter::new(Stage::Sink, QUEUE_DEPTH_FRAMES);
     let (mut count, mut first_frame, mut journeys) = (0, None, Journeys::default());
-    while let Some((Segmented { frame, .. }, waiting)) = drawn.take() {
+    while let Some((segmented, waiting)) = drawn.take() {
+        let frame = segmented.frame;
         let started = Instant::now();
         first_frame.get_or_insert(started);
         if let Some(sheet) = &mut sheet {
             sheet.offer(&frame)?;
         }
         let arrived = frame.arrived;
-        sink.write(frame)?;
+        match &hosting {
+            Some(hosting) => hosting.publisher.show(Finished {
+                masked: frame,
+                raw: segmented.raw,
+                map: segmented.map,
+                inference: segmented.inference,
+            })?,
+            None => sink.write(frame)?,
+        }
         journeys.record(arrived);
         meter.record(started, waiting);
         count += 1;

@@ -30,8 +30,8 @@ pub(crate) struct CoderOptions {
     pub kbps: Option<u32>,
     /// Threads; without a number, one for every 720 lines.
     pub threads: Option<usize>,
-    /// An RGB colour for every id, for [`View::Classes`].
-    pub palette: [[u8; 3]; 256],
+    /// An RGB colour for every id, for [`View::Classes`]; it may change while pictures come.
+    pub palette: Arc<Mutex<[[u8; 3]; 256]>>,
 }
 
 impl Default for CoderOptions {
@@ -42,7 +42,7 @@ impl Default for CoderOptions {
             quality: 23,
             kbps: None,
             threads: None,
-            palette: [[0; 3]; 256],
+            palette: Arc::new(Mutex::new([[0; 3]; 256])),
         }
     }
 }
@@ -166,7 +166,8 @@ impl Coder {
         if work.encoder.is_none() && !work.backoff.is_due() {
             return Ok(None);
         }
-        let Some(picture) = self.view.of(shown, &self.options.palette)? else {
+        let palette = *self.options.palette.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(picture) = self.view.of(shown, &palette)? else {
             return Ok(None);
         };
         let encoder = match &mut work.encoder {
@@ -198,6 +199,35 @@ impl Coder {
     }
 }
 
+/// The coders of a stream: one for each view.
+#[derive(Debug)]
+pub(crate) struct Coders {
+    masked: Arc<Coder>,
+    raw: Arc<Coder>,
+    classes: Arc<Coder>,
+}
+
+impl Coders {
+    /// None of them does anything until somebody subscribes to it.
+    pub(crate) fn new(screen: &Arc<Screen>, options: &CoderOptions) -> Self {
+        let coder = |view| Coder::new(screen.clone(), view, options.clone());
+        Self {
+            masked: coder(View::Masked),
+            raw: coder(View::Raw),
+            classes: coder(View::Classes),
+        }
+    }
+
+    /// That of a view.
+    pub(crate) fn of(&self, view: View) -> &Arc<Coder> {
+        match view {
+            View::Masked => &self.masked,
+            View::Raw => &self.raw,
+            View::Classes => &self.classes,
+        }
+    }
+}
+
 /// What the thread keeps from picture to picture.
 #[derive(Default)]
 struct Work {
@@ -222,46 +252,8 @@ impl Drop for AfterPanic<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{all, decoded, format, shown};
+    use super::super::testing::{FRAME_NS, Stage, all, decoded, format, shown, until};
     use super::*;
-
-    const FRAME_NS: u64 = 40_000_000;
-
-    struct Stage {
-        screen: Arc<Screen>,
-        coder: Arc<Coder>,
-        shown: u64,
-    }
-
-    impl Stage {
-        fn new(view: View) -> Self {
-            let screen = Arc::<Screen>::default();
-            let coder = Coder::new(screen.clone(), view, CoderOptions::default());
-            Self { screen, coder, shown: 0 }
-        }
-
-        /// Shows so many frames of that size one after the other, each when the one before it has been encoded.
-        fn show(&mut self, frames: u64, size: (u32, u32), filler: bool) -> Vec<Unit> {
-            let taker = self.coder.subscribe(4);
-            while self.screen.hub.subscribers() == 0 {
-                thread::yield_now();
-            }
-            let mut units = Vec::new();
-            for _ in 0..frames {
-                let moment = Shown {
-                    filler,
-                    ..shown(self.shown, self.shown * FRAME_NS, &format(size.0, size.1))
-                };
-                self.shown += 1;
-                self.screen.hub.give(&moment);
-                match taker.next(Duration::from_secs(20)) {
-                    Next::Item(unit) => units.push(unit),
-                    other => panic!("{other:?}"),
-                }
-            }
-            units
-        }
-    }
 
     #[test]
     fn every_frame_is_encoded_once_for_all_takers_with_a_keyframe_a_second_and_parameters_in_it() {
@@ -375,9 +367,7 @@ mod tests {
             thread::yield_now();
         }
         stage.screen.hub.give(&shown(0, 0, &format(16_400, 16)));
-        while stage.coder.failures() == 0 {
-            thread::yield_now();
-        }
+        until("a failure", || stage.coder.failures() > 0);
         stage.shown = 1;
         let mut tries = 0;
         loop {

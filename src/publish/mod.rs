@@ -5,7 +5,9 @@ mod coder;
 mod encoder;
 mod feed;
 mod hub;
+mod pipe;
 pub(crate) mod preview;
+mod publisher;
 mod recording;
 pub(crate) mod rtsp;
 #[cfg(test)]
@@ -15,8 +17,9 @@ mod testing;
 mod view;
 pub(crate) mod webrtc;
 
-pub(crate) use coder::{Coder, CoderOptions, Unit};
+pub(crate) use coder::{Coder, CoderOptions, Coders, Unit};
 pub(crate) use hub::{Hub, Next, Subscription};
+pub(crate) use publisher::{Finished, Publisher};
 pub(crate) use recording::{RecordOptions, RecordReport, RecordState, Recording};
 pub(crate) use view::View;
 

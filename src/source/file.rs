@@ -61,7 +61,6 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Opened> {
     let mut stream = Stream::start(Setup {
         watch,
         sink: tail.sink,
-        live: false,
         start_ns: options.start_ns,
         // These two begin their clock before the first frame, by as much as their muxer liked.
         from_first: &|| matches!(lock(&found).demuxer.as_str(), "tsdemux" | "flvdemux"),

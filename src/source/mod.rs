@@ -11,6 +11,7 @@ mod stream;
 mod tracks;
 mod whole;
 
+pub(crate) use live::expand;
 pub use live::{Credentials, LiveOptions, Notices, State, Transport};
 pub(crate) use paced::Paced;
 
@@ -37,6 +38,11 @@ impl StopFlag {
     /// Asks for the end. Safe in a signal handler.
     pub fn request(&self) {
         self.own.store(true, Ordering::Release);
+    }
+
+    /// Whether it was raised; then it is lowered again.
+    pub fn taken(&self) -> bool {
+        self.own.swap(false, Ordering::AcqRel)
     }
 
     /// Whether the end was asked for.

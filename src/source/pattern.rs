@@ -1,7 +1,7 @@
 //! Test patterns: `test:`, `test:ball?width=854&height=478&rate=30&frames=100`, `test:live`.
 
 use super::stream::{Setup, Stream, tail};
-use super::{Opened, SourceOptions};
+use super::{Opened, SourceOptions, live};
 use crate::error::{Kind, fault};
 use crate::frame::EndMark;
 use crate::media::{Side, Watch, chain, element};
@@ -11,14 +11,14 @@ use gstreamer::prelude::*;
 
 /// What `test:` stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Pattern {
+pub(super) struct Pattern {
     /// Name of a pattern of `videotestsrc`.
     name: String,
     width: u32,
     height: u32,
     rate: (u32, u32),
     /// `None` is for ever.
-    frames: Option<u64>,
+    pub frames: Option<u64>,
     live: bool,
 }
 
@@ -38,7 +38,11 @@ const PATTERNS: [&str; 10] = [
 /// How long a test pattern is that nothing else ends.
 const FRAMES: u64 = 250;
 
-fn parse(text: &str) -> std::result::Result<Pattern, String> {
+/// What follows `test:`.
+///
+/// # Errors
+/// One line about what it does not know.
+pub(super) fn parse(text: &str) -> std::result::Result<Pattern, String> {
     let (name, query) = text.split_once('?').unwrap_or((text, ""));
     let mut pattern = Pattern {
         name: "smpte".to_owned(),
@@ -99,35 +103,22 @@ fn rate(text: &str) -> Option<(u32, u32)> {
 /// # Errors
 /// 64 for a pattern that does not exist.
 pub(super) fn open(input: &str, text: &str, options: &SourceOptions) -> Result<Opened> {
-    let mut pattern = parse(text).map_err(|e| fault(Kind::Usage, format!("{input}: {e}")))?;
-    pattern.live |= options.live;
-    if pattern.live && options.start_ns > 0 {
-        let text = format!("{input}: a live source has no past, leave the start out");
-        return Err(fault(Kind::Usage, text));
+    let pattern = parse(text).map_err(|e| fault(Kind::Usage, format!("{input}: {e}")))?;
+    if pattern.live || options.live {
+        let options = SourceOptions {
+            frames: least(pattern.frames, options.frames),
+            ..options.clone()
+        };
+        return live::open(input, &options);
     }
-    let frames = match (pattern.frames, options.frames) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b).or((!pattern.live).then_some(FRAMES)),
-    };
+    let frames = least(pattern.frames, options.frames).or(Some(FRAMES));
     let (n, d) = pattern.rate;
-    let source = element("videotestsrc")?;
-    source.set_property_from_str("pattern", &pattern.name);
-    source.set_property("is-live", pattern.live);
-    let caps = element("capsfilter")?;
-    let wanted = gst::Caps::builder("video/x-raw")
-        .field("format", "I420")
-        .field("width", pattern.width as i32)
-        .field("height", pattern.height as i32)
-        .field("framerate", gst::Fraction::new(n as i32, d as i32));
-    caps.set_property("caps", wanted.build());
     let watch = Watch::new(Side::Reading(input.to_owned()));
-    let tail = tail(&watch, pattern.live)?;
-    chain(watch.pipeline().upcast_ref(), &[&source, &caps])?;
-    caps.link(&tail.first).context("a test pattern cannot be shown")?;
+    let tail = tail(&watch, false)?;
+    pattern.build(&watch, &tail.first, false)?;
     let stream = Stream::start(Setup {
         watch,
         sink: tail.sink,
-        live: pattern.live,
         start_ns: options.start_ns,
         from_first: &|| false,
         frames,
@@ -140,8 +131,7 @@ pub(super) fn open(input: &str, text: &str, options: &SourceOptions) -> Result<O
     let duration_ns = frames.map(|f| (u128::from(f) * u128::from(d) * 1_000_000_000 / u128::from(n)) as u64);
     Ok(Opened {
         description: format!(
-            "{}test pattern {}, {}x{} {:.2} fps",
-            if pattern.live { "live " } else { "" },
+            "test pattern {}, {}x{} {:.2} fps",
             pattern.name,
             pattern.width,
             pattern.height,
@@ -154,6 +144,33 @@ pub(super) fn open(input: &str, text: &str, options: &SourceOptions) -> Result<O
         duration_ns,
         notes: Vec::new(),
     })
+}
+
+/// The smaller of two limits, as far as there are any.
+fn least(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+    a.into_iter().chain(b).min()
+}
+
+impl Pattern {
+    /// Adds what makes it and hands it to `video`; `live` for one that comes by the clock.
+    ///
+    /// # Errors
+    /// 78 where an element is missing.
+    pub(super) fn build(&self, watch: &Watch, video: &gst::Element, live: bool) -> Result<()> {
+        let source = element("videotestsrc")?;
+        source.set_property_from_str("pattern", &self.name);
+        source.set_property("is-live", live);
+        let caps = element("capsfilter")?;
+        let (n, d) = self.rate;
+        let wanted = gst::Caps::builder("video/x-raw")
+            .field("format", "I420")
+            .field("width", self.width as i32)
+            .field("height", self.height as i32)
+            .field("framerate", gst::Fraction::new(n as i32, d as i32));
+        caps.set_property("caps", wanted.build());
+        chain(watch.pipeline().upcast_ref(), &[&source, &caps])?;
+        caps.link(video).context("a test pattern cannot be shown")
+    }
 }
 
 #[cfg(test)]

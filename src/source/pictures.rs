@@ -175,7 +175,6 @@ pub(super) fn open(name: &str, mut files: Vec<PathBuf>, options: &SourceOptions)
     let stream = Stream::start(Setup {
         watch,
         sink: tail.sink,
-        live: false,
         start_ns: 0,
         from_first: &|| false,
         frames: options.frames,

@@ -99,15 +99,12 @@ pub(super) struct Stream {
     info: VideoInfo,
     format: Arc<VideoFormat>,
     /// Read already, but not given: an appsink keeps hold of the buffer that it gave last, so that whoever writes into it
-    /// at once would have to copy it. Live streams rather copy than wait.
+    /// at once would have to copy it.
     ahead: Option<gst::Sample>,
     /// What comes behind `ahead`.
     failure: Option<anyhow::Error>,
-    live: bool,
     ended: bool,
     index: u64,
-    last_offset: Option<u64>,
-    dropped: u64,
     last_pts: Option<u64>,
     /// The longest time from one frame to the next.
     longest_ns: u64,
@@ -127,7 +124,6 @@ pub(super) struct Stream {
 pub(super) struct Setup<'a> {
     pub(super) watch: Watch,
     pub(super) sink: AppSink,
-    pub(super) live: bool,
     pub(super) start_ns: u64,
     /// Asked once the first frame is there: whether the start counts from that frame and not from the clock of the container.
     pub(super) from_first: &'a dyn Fn() -> bool,
@@ -182,11 +178,8 @@ impl Stream {
             format,
             ahead: Some(first),
             failure: None,
-            live: setup.live,
             ended: false,
             index: 0,
-            last_offset: None,
-            dropped: 0,
             last_pts: None,
             longest_ns: 0,
             end_ns: 0,
@@ -274,27 +267,8 @@ impl Stream {
         (pts_ns, duration.or_else(|| self.last_pts.map(|last| pts_ns - last)))
     }
 
-    fn arrival(&self, pts_ns: u64) -> Instant {
-        let now = Instant::now();
-        if !self.live {
-            return now;
-        }
-        let running = self.watch.pipeline().current_running_time().map_or(0, gst::ClockTime::nseconds);
-        now.checked_sub(Duration::from_nanos(running.saturating_sub(pts_ns))).unwrap_or(now)
-    }
-
-    fn count_drops(&mut self, sample: &gst::Sample) {
-        let offset = sample.buffer().map(|b| b.offset()).filter(|&o| o != u64::MAX);
-        if let (true, Some(offset)) = (self.live, offset) {
-            let expected = self.last_offset.map_or(0, |last| last + 1);
-            self.dropped += offset.saturating_sub(expected);
-            self.last_offset = Some(offset);
-        }
-    }
-
     fn frame(&mut self, sample: gst::Sample) -> Result<Frame> {
         let (pts_ns, duration_ns) = self.times(&sample);
-        self.count_drops(&sample);
         let buffer = sample.buffer_owned().context("a sample without a buffer")?;
         drop(sample);
         let frame = Frame {
@@ -303,7 +277,7 @@ impl Stream {
             duration_ns,
             format: self.format.clone(),
             pixels: Box::new(GstPixels::map(buffer, &self.info)?),
-            arrived: self.arrival(pts_ns),
+            arrived: Instant::now(),
         };
         self.index += 1;
         self.longest_ns = self.longest_ns.max(pts_ns - self.last_pts.unwrap_or(pts_ns));
@@ -337,7 +311,7 @@ impl Stream {
                 _ => Ok(None),
             };
         };
-        if !self.live && self.failure.is_none() {
+        if self.failure.is_none() {
             // A failure behind a good frame is told at the next call.
             match self.pull() {
                 Ok(next) => self.ahead = next,
@@ -360,7 +334,7 @@ impl Source for Stream {
     }
 
     fn dropped(&self) -> u64 {
-        self.dropped
+        0
     }
 
     fn lost_ns(&self) -> u64 {

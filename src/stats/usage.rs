@@ -24,12 +24,31 @@ pub fn load() -> Option<f64> {
 
 /// The most memory that was resident at once, in MiB.
 pub fn peak_memory_mib() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kib = status
+    let kib = status("VmHWM:").unwrap_or(0) as f64;
+    (kib / 1024.0 * 10.0).round() / 10.0
+}
+
+/// Memory that is resident now, in bytes; `None` where the kernel does not tell.
+pub fn memory_bytes() -> Option<u64> {
+    Some(1024 * status("VmRSS:")?)
+}
+
+/// Threads that there are now; `None` where the kernel does not tell.
+pub fn threads() -> Option<u64> {
+    status("Threads:")
+}
+
+/// Files, sockets and the like that are open now; `None` where the kernel does not tell.
+pub fn open_files() -> Option<u64> {
+    Some(std::fs::read_dir("/proc/self/fd").ok()?.count() as u64)
+}
+
+/// A number of `/proc/self/status` (proc(5)), without its unit.
+fn status(key: &str) -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    status
         .lines()
-        .find_map(|l| l.strip_prefix("VmHWM:"))
-        .and_then(|l| l.trim().split(' ').next()?.parse::<f64>().ok());
-    (kib.unwrap_or(0.0) / 1024.0 * 10.0).round() / 10.0
+        .find_map(|line| line.strip_prefix(key)?.split_whitespace().next()?.parse().ok())
 }
 
 /// When this process was started (to 10 ms), so that loading its libraries counts as well. Now, where that is not known.
@@ -59,6 +78,8 @@ mod tests {
             sum = std::hint::black_box(sum.wrapping_add(1));
         }
         assert!(peak_memory_mib() > 1.0);
+        assert!(memory_bytes().is_some_and(|bytes| bytes > 1 << 20 && bytes as f64 / 1_048_576.0 < peak_memory_mib() + 1.0));
+        assert!(threads().is_some_and(|n| n >= 1) && open_files().is_some_and(|n| n >= 3));
     }
 
     #[test]

@@ -240,21 +240,23 @@ impl Writer {
     }
 
     fn record(&mut self, unit: &Unit) -> Result<()> {
-        let is_over = |segment: &mut Segment| {
-            let long = segment.span_ns() >= self.options.segment.as_nanos() as u64;
-            let large = self.options.segment_bytes.is_some_and(|most| segment.bytes() >= most);
-            !segment.takes(unit) || (unit.keyframe && (long || large))
+        let is_over = |Segment { pipe, .. }: &Segment| {
+            let long = pipe.span_ns() >= self.options.segment.as_nanos() as u64;
+            let large = self.options.segment_bytes.is_some_and(|most| pipe.bytes() >= most);
+            !pipe.takes(unit) || (unit.keyframe && (long || large))
         };
-        if self.segment.as_mut().is_some_and(is_over) {
+        if self.segment.as_ref().is_some_and(is_over) {
             self.close();
         }
         if self.segment.is_none() && !self.begin(unit)? {
             return Ok(());
         }
-        let Some(segment) = &mut self.segment else { return Ok(()) };
-        let before_ns = segment.span_ns();
-        segment.write(unit)?;
-        let added_ns = segment.span_ns() - before_ns;
+        let Some(Segment { pipe, .. }) = &mut self.segment else {
+            return Ok(());
+        };
+        let before_ns = pipe.span_ns();
+        pipe.write(unit)?;
+        let added_ns = pipe.span_ns() - before_ns;
         on(&self.board, |report| {
             report.bytes += unit.buffer.size() as u64;
             report.seconds += added_ns as f64 / 1e9;
@@ -357,9 +359,8 @@ fn keep(mut keeper: Keeper, jobs: &Receiver<Segment>, board: &Board, stream: &st
         let finished = job.is_ok();
         match job {
             Ok(segment) => match segment.finish() {
-                Ok(Finished { path, bytes, span_ns }) => {
-                    let seconds = span_ns as f64 / 1e9;
-                    tracing::info!(stream, file = %path.display(), bytes, seconds, "recorded");
+                Ok(Finished { path, bytes }) => {
+                    tracing::info!(stream, file = %path.display(), bytes, "recorded");
                     on(board, |report| report.segments += 1);
                 }
                 Err(error) => {
@@ -374,5 +375,164 @@ fn keep(mut keeper: Keeper, jobs: &Receiver<Segment>, board: &Board, stream: &st
             tidied = Some(Instant::now());
             told(keeper.tidy(SystemTime::now()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Stage, decoded_file, until};
+    use super::*;
+    use names::{part_of, stamp};
+
+    const SIZE: (u32, u32) = (64, 48);
+
+    fn options(folder: &Path) -> RecordOptions {
+        RecordOptions {
+            folder: folder.into(),
+            segment: Duration::from_secs(1),
+            min_free_bytes: 0,
+            ..RecordOptions::default()
+        }
+    }
+
+    fn files(folder: &Path) -> Vec<PathBuf> {
+        let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        files
+    }
+
+    /// How many pictures are in each file.
+    fn pictures(folder: &Path) -> Vec<usize> {
+        files(folder).iter().map(|path| decoded_file(path).0).collect()
+    }
+
+    #[test]
+    fn every_picture_is_in_one_of_the_files_and_each_begins_with_a_keyframe() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = &folder.path().join("made");
+        let mut stage = Stage::new(View::Masked);
+        let recording = Recording::start(&stage.coder, "north gate %n", options(folder)).unwrap();
+        stage.show(80, SIZE, false);
+        until("80 units", || recording.report().seconds > 2.99);
+        assert_eq!(recording.report().state, RecordState::Recording);
+        let report = recording.stop();
+        assert_eq!(
+            (report.state, report.segments, report.units_dropped, report.failures),
+            (RecordState::Ended, 4, 0, 0)
+        );
+        let mut counts = pictures(folder);
+        assert_eq!(counts.len(), 4, "{:?}", files(folder));
+        counts.sort_unstable();
+        // A file goes up to the first keyframe after its second.
+        assert_eq!(counts, [5, 25, 25, 25]);
+        let names = Names::new("north gate %n", View::Masked);
+        assert!(
+            files(folder)
+                .iter()
+                .all(|f| names.parse(f.file_name().unwrap()).is_some_and(|n| !n.part))
+        );
+    }
+
+    #[test]
+    fn filler_is_not_recorded_and_parts_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut stage = Stage::new(View::Masked);
+        let long = Duration::from_secs(600);
+        let recording = Recording::start(
+            &stage.coder,
+            "gate",
+            RecordOptions {
+                segment: long,
+                ..options(folder.path())
+            },
+        )
+        .unwrap();
+        stage.show(30, SIZE, false);
+        stage.show(40, SIZE, true);
+        until("the end of the first file", || recording.report().segments == 1);
+        assert_eq!(recording.report().state, RecordState::Waiting);
+        stage.show(10, SIZE, false);
+        // Another size needs a file of its own.
+        stage.show(7, (32, 32), false);
+        stage.screen.hub.end();
+        until("the end", || recording.report().state == RecordState::Ended);
+        drop(recording);
+        let mut counts = pictures(folder.path());
+        counts.sort_unstable();
+        assert_eq!(counts, [7, 10, 30]);
+    }
+
+    #[test]
+    fn a_file_of_a_killed_process_plays_and_gets_its_name_at_the_next_start() {
+        let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut stage = Stage::new(View::Masked);
+        let long = Duration::from_secs(600);
+        let recording = Recording::start(
+            &stage.coder,
+            "gate",
+            RecordOptions {
+                segment: long,
+                ..options(first.path())
+            },
+        )
+        .unwrap();
+        stage.show(75, SIZE, false);
+        let open = files(first.path()).remove(0);
+        let name = open.file_name().unwrap().to_str().unwrap().to_owned();
+        assert!(name.ends_with(".mp4.part"));
+        until("two seconds on the disk", || decoded_file(&open).0 >= 60);
+        // What the kernel has when the process is killed.
+        fs::copy(&open, second.path().join(&name)).unwrap();
+        let other = stage.coder.clone();
+        let again = Recording::start(&other, "gate", options(second.path())).unwrap();
+        let finished = second.path().join(name.strip_suffix(".part").unwrap());
+        until("its name", || finished.exists());
+        assert!(decoded_file(&finished).0 >= 60);
+        drop((again, recording));
+        // The one that is written by another recording keeps its own.
+        assert!(!open.exists() && files(first.path()).len() == 1);
+    }
+
+    #[test]
+    fn a_full_disk_pauses_and_says_so_and_room_lets_it_go_on() {
+        let outer = tempfile::tempdir().unwrap();
+        let mut stage = Stage::new(View::Masked);
+        let full = RecordOptions {
+            min_free_bytes: u64::MAX / 2,
+            ..options(outer.path())
+        };
+        let full = Recording::start(&stage.coder, "full", full).unwrap();
+        // Not there: perhaps a disk that is not mounted.
+        let folder = outer.path().join("disk/gate");
+        let missing = Recording::start(&stage.coder, "gate", options(&folder)).unwrap();
+        stage.show(10, SIZE, false);
+        let why = |recording: &Recording| match recording.report().state {
+            RecordState::Paused(why) => why,
+            _ => String::new(),
+        };
+        until("a pause", || {
+            why(&full).contains("are free") && why(&missing).contains("cannot make the folder")
+        });
+        assert!(files(outer.path()).is_empty());
+        fs::create_dir(outer.path().join("disk")).unwrap();
+        until("that it goes on", || {
+            stage.show(25, SIZE, false);
+            thread::sleep(Duration::from_millis(50));
+            missing.report().state == RecordState::Recording
+        });
+        let report = missing.stop();
+        assert!(report.segments > 0 && report.units_dropped > 0, "{report:?}");
+        assert!(files(&folder).iter().all(|file| decoded_file(file).0 > 0));
+        assert!(matches!(full.stop().state, RecordState::Ended));
+    }
+
+    #[test]
+    fn a_file_without_a_picture_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = Names::new("gate", View::Masked);
+        let broken = folder.path().join(part_of(&names.finished(&stamp(SystemTime::now()), 1)));
+        fs::write(&broken, b"no video").unwrap();
+        Keeper::new(names, &options(folder.path())).tidy(SystemTime::now()).unwrap();
+        assert_eq!(files(folder.path()), [broken]);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::credentials::Login;
 use crate::privacy::{Secret, shown};
+use crate::source::pattern::{self, Pattern};
 use percent_encoding::percent_decode_str;
 use std::path::PathBuf;
 use url::Url;
@@ -31,6 +32,8 @@ pub(in crate::source) enum Place {
     Device(PathBuf),
     /// A file that is read at its own pace.
     File(PathBuf),
+    /// A test pattern.
+    Test(Pattern),
 }
 
 const SCHEMES: [&str; 6] = ["rtsp", "rtsps", "http", "https", "srt", "udp"];
@@ -62,6 +65,9 @@ impl Address {
                 "" => Err("device: names no device, wanted one such as device:/dev/video0".into()),
                 device => Ok(bare(Place::Device(device.into()))),
             };
+        }
+        if let Some(pattern) = input.strip_prefix("test:") {
+            return pattern::parse(pattern).map(|pattern| bare(Place::Test(pattern)));
         }
         let Some(scheme) = scheme(input).filter(|_| is_address(input)) else {
             return Ok(bare(Place::File(input.into())));
@@ -131,7 +137,7 @@ impl Address {
 
     /// Whether its end is the end of the input and not a loss.
     pub fn is_file(&self) -> bool {
-        matches!(self.place, Place::File(_))
+        matches!(self.place, Place::File(_) | Place::Test(_))
     }
 
     /// Whether frames come faster than they are to be shown, so that a clock must hold them back.
@@ -141,7 +147,7 @@ impl Address {
 
     /// Whether there may be sound.
     pub fn may_have_sound(&self) -> bool {
-        !matches!(self.place, Place::Device(_))
+        !matches!(self.place, Place::Device(_) | Place::Test(_))
     }
 }
 

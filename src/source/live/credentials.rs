@@ -53,7 +53,7 @@ impl Credentials {
 }
 
 /// `text` with every `${NAME}` replaced.
-fn expand(key: &str, text: &str, variable: impl Fn(&str) -> Option<String>) -> Result<String> {
+pub(crate) fn expand(key: &str, text: &str, variable: impl Fn(&str) -> Option<String>) -> Result<String> {
     let (mut expanded, mut rest) = (String::new(), text);
     while let Some((before, after)) = rest.split_once("${") {
         let Some((name, behind)) = after.split_once('}') else { break };

@@ -59,6 +59,9 @@ const UDP_BUFFER_BYTES: i32 = 2 << 20;
 /// # Errors
 /// 78 where an element is missing.
 pub(super) fn build(watch: &Watch, address: &Address, options: &LiveOptions, threads: Option<usize>, video: &gst::Element) -> Result<()> {
+    if let Place::Test(pattern) = &address.place {
+        return pattern.build(watch, video, true);
+    }
     let decode = element("decodebin")?;
     let pipeline = watch.pipeline().upcast_ref::<gst::Bin>();
     match &address.place {
@@ -145,6 +148,7 @@ fn receiver(address: &Address, options: &LiveOptions) -> Result<gst::Element> {
             source.set_property("location", location(path)?);
             Ok(source)
         }
+        Place::Test(_) => unreachable!("a pattern is made, not received"),
     }
 }
 
