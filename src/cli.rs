@@ -1,5 +1,6 @@
 //! Arguments and help only.
 
+use crate::config::serve;
 use crate::config::{ModelConfig, OnExisting, PipelineConfig, values};
 use crate::error::{Fault, Kind, fault};
 use crate::infer::Provider;
@@ -531,7 +532,16 @@ impl RunArgs {
     pub fn config(&self) -> Result<PipelineConfig> {
         let is_pipeline = Path::new(&self.input).extension().is_some_and(|e| e.eq_ignore_ascii_case("toml"));
         let mut config = if is_pipeline {
-            PipelineConfig::load(Path::new(&self.input))?
+            let file = Path::new(&self.input);
+            if serve::is_one(file) {
+                let text = format!(
+                    "{} holds streams, wanted one pipeline: maskline serve {}",
+                    file.display(),
+                    file.display()
+                );
+                return Err(fault(Kind::Usage, text));
+            }
+            PipelineConfig::load(file)?
         } else if self.input.is_empty() {
             return Err(Fault {
                 kind: Kind::Usage,

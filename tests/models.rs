@@ -5,7 +5,7 @@
 use maskline::PictureSegmenter;
 use maskline::error::code_of;
 use maskline::frame::Tensor;
-use maskline::infer::{OnnxSegmenter, Provider, Segmenter, SessionOptions, Values, verify};
+use maskline::infer::{OnnxSegmenter, Provider, Scores, Segmenter, SessionOptions, Values, verify};
 use maskline::postprocess::Postprocessor;
 use maskline::preprocess::from_rgb;
 use maskline::testing::{Brightness, Output};
@@ -409,5 +409,27 @@ mod foreign {
         let mut raw = model;
         (raw.contract.input.mean, raw.contract.input.std) = ([0.0; 3], [1.0; 3]);
         assert_eq!(nan_frames(&raw), 1);
+    }
+}
+
+#[test]
+fn several_frames_at_once_give_what_they_give_alone() {
+    // The first takes one frame at a time and gets them one after the other, the second takes any number.
+    for model in [model(Brightness::default().onnx()), Model::open("builtin:unet-road", None).unwrap()] {
+        let mut net = open(&model, 64, 48).unwrap();
+        let fit = Fit::plan(&model.contract.input, 64, 48, Some((64, 48))).unwrap();
+        let tensor = |n: usize| Tensor {
+            values: (0..3 * 64 * 48).map(|i| ((i * (n + 3)) % 255) as f32 / 255.0 - 0.5).collect(),
+            fit,
+        };
+        let tensors: Vec<_> = (0..3).map(tensor).collect();
+        let ids = |scores: &Scores| match &scores.values {
+            Values::U8(ids) => ids.to_vec(),
+            other => panic!("wanted ids, found {other:?}"),
+        };
+        let alone: Vec<_> = tensors.iter().map(|t| ids(&net.infer(t).unwrap())).collect();
+        let together: Vec<_> = net.infer_batch(&tensors).unwrap().iter().map(ids).collect();
+        assert_eq!(together, alone, "{}", model.origin);
+        assert_ne!(alone[0], alone[1]);
     }
 }

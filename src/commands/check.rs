@@ -2,13 +2,14 @@
 
 use crate::cli::CheckArgs;
 use crate::config::PipelineConfig;
+use crate::config::serve::{self, ServeConfig};
 use crate::console::print;
 use crate::error::{Kind, fault};
-use crate::frame::{Matrix, PixelFormat, Range, VideoFormat};
 use crate::messages::unknown_classes;
 use crate::overlay::Overlay;
 use crate::pipeline::{Depth, open_model, output_problems};
 use crate::source;
+use crate::testing::plain;
 use anyhow::Result;
 use maskline_models::{Contract, Fit, builtin};
 use std::path::Path;
@@ -37,10 +38,24 @@ pub fn run(args: &CheckArgs, quiet: bool) -> Result<()> {
 }
 
 fn check(file: &Path, strict: bool) -> Vec<String> {
-    let config = match PipelineConfig::load(file) {
-        Ok(config) => config,
-        Err(error) => return vec![format!("{error:#}")], // has its name and lines
+    let problems = match serve::is_one(file) {
+        true => ServeConfig::load(file).map(|config| config.streams.iter().flat_map(|s| stream(&s.pipeline, strict)).collect()),
+        false => PipelineConfig::load(file).map(|config| {
+            let depth = if strict { Depth::Here } else { Depth::Anywhere };
+            let outputs = output_problems(&config, depth).into_iter().map(|p| p.message);
+            stream(&config, strict).into_iter().chain(outputs).collect::<Vec<_>>()
+        }),
     };
+    let name = format!("{}:", file.display());
+    let named = |p: String| if p.starts_with(&name) { p } else { format!("{name} {p}") };
+    match problems {
+        Ok(problems) => problems.into_iter().map(named).collect(),
+        Err(error) => vec![format!("{error:#}")], // has its name and lines
+    }
+}
+
+/// What is wrong with source, model and classes.
+fn stream(config: &PipelineConfig, strict: bool) -> Vec<String> {
     let input = &config.source.input;
     let is_file = !input.starts_with("test:") && !source::is_address(input) && !input.contains(['%', '*']);
     let absent = || (strict && is_file && !Path::new(input).exists()).then(|| format!("{input} does not exist"));
@@ -49,12 +64,8 @@ fn check(file: &Path, strict: bool) -> Vec<String> {
         .map(|p| config.places.prefix("source.input") + &p)
         .into_iter()
         .collect();
-    problems.extend(model_problems(&config, strict));
-    let depth = if strict { Depth::Here } else { Depth::Anywhere };
-    problems.extend(output_problems(&config, depth).into_iter().map(|p| p.message));
-    let name = format!("{}:", file.display());
-    let named = |p: String| if p.starts_with(&name) { p } else { format!("{name} {p}") };
-    problems.into_iter().map(named).collect()
+    problems.extend(model_problems(config, strict));
+    problems
 }
 
 /// Everything that is wrong with model, head, size and classes.
@@ -67,15 +78,7 @@ fn model_problems(config: &PipelineConfig, strict: bool) -> Vec<String> {
         Err(problem) => return vec![problem],
     };
     // Any frame will do: no input has been opened.
-    let format = VideoFormat {
-        width: 1280,
-        height: 720,
-        pixels: PixelFormat::I420,
-        matrix: Matrix::Bt709,
-        range: Range::Limited,
-        rate: None,
-        pixel_aspect: (1, 1),
-    };
+    let format = plain(1280, 720);
     let mut problems = Vec::new();
     match contract.head(model.head.as_deref()) {
         Ok(head) => {

@@ -14,7 +14,6 @@ use sd_notify::NotifyState;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
-use tokio::sync::broadcast::error::TryRecvError;
 
 /// How often signals and events are looked at.
 const LOOK: Duration = Duration::from_millis(50);
@@ -34,18 +33,12 @@ pub fn run(args: &ServeArgs, talk: Talk) -> Result<Option<Kind>> {
     if let Some(server) = &server {
         tracing::info!("the page is at {}", server.url());
     }
-    let mut events = host.events().listen();
+    let mut told = 0;
     notify(&[NotifyState::Ready]);
     let beat = sd_notify::watchdog_enabled().map(|every| every / 3);
     let mut last_beat = Instant::now();
     while !stop.requested() {
-        loop {
-            match events.try_recv() {
-                Ok(event) => tell(&event),
-                Err(TryRecvError::Lagged(_)) => {}
-                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
-            }
-        }
+        told = tell_since(&host, told);
         if reload.taken() {
             read_again(&host, server.as_ref());
         }
@@ -59,6 +52,7 @@ pub fn run(args: &ServeArgs, talk: Talk) -> Result<Option<Kind>> {
     tracing::info!("stopping");
     drop(server);
     host.end();
+    tell_since(&host, told);
     Ok(caught.kind())
 }
 
@@ -80,6 +74,13 @@ fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::debug!("systemd was not told: {error}");
     }
+}
+
+/// Writes the events from this id on into the log, and gives the id of the next.
+fn tell_since(host: &Host, id: u64) -> u64 {
+    let events = host.events().since(id);
+    events.iter().for_each(tell);
+    events.last().map_or(id, |last| last.id + 1)
 }
 
 /// Writes an event into the log.

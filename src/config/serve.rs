@@ -54,6 +54,13 @@ pub struct StreamConfig {
     pub table: toml::Table,
 }
 
+/// Whether a file is one for `maskline serve` and not a pipeline: it has what only those have. What cannot be read is none.
+pub fn is_one(path: &Path) -> bool {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let table = text.parse::<toml::Table>().unwrap_or_default();
+    ["stream", "server", "rtsp", "broker"].iter().any(|key| table.contains_key(*key))
+}
+
 impl ServeConfig {
     /// Reads a file.
     ///
@@ -259,7 +266,7 @@ mod tests {
         assert_eq!(south.pipeline.model.name.as_deref(), Some("b.onnx"));
         assert_eq!(south.pipeline.source.input, "deep/clip.mp4");
         assert_eq!(south.lines.as_deref(), Some(Path::new("deep/south.jsonl")));
-        assert!(north.pipeline.places.prefix("source.input").ends_with(":9:21: source.input: "));
+        assert!(north.pipeline.places.prefix("source.input").ends_with(":10:21: source.input: "));
         for stream in &config.streams {
             let again = StreamConfig::from_table(&stream.table, Path::new("deep"), &config.shared).unwrap();
             assert_eq!((&again.name, &again.pipeline.zones), (&stream.name, &stream.pipeline.zones));

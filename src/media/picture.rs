@@ -1,6 +1,6 @@
 //! A picture that nobody writes to any more, so that any number of outputs can hold it.
 
-use super::pixels::{GstPixels, buffer_of, info_of};
+use super::pixels::{GstPixels, buffer_of, enlarged, filled, info_of};
 use crate::frame::{Frame, VideoFormat};
 use anyhow::{Context, Result};
 use gstreamer as gst;
@@ -35,6 +35,17 @@ impl Picture {
         Ok(Self { buffer, info, format })
     }
 
+    /// A picture of that format; `paint` gets the number, the bytes and the stride of each plane.
+    ///
+    /// # Errors
+    /// 70 where memory cannot be had or mapped.
+    pub(crate) fn painted(format: &Arc<VideoFormat>, paint: impl FnMut(usize, &mut [u8], usize)) -> Result<Self> {
+        let info = info_of(format)?;
+        let buffer = filled(&info, paint)?;
+        let format = format.clone();
+        Ok(Self { buffer, info, format })
+    }
+
     /// Size and colour.
     pub(crate) fn format(&self) -> &Arc<VideoFormat> {
         &self.format
@@ -52,6 +63,21 @@ impl Picture {
         own.set_pts(gst::ClockTime::from_nseconds(pts_ns));
         own.set_duration(duration_ns.map(gst::ClockTime::from_nseconds));
         buffer
+    }
+
+    /// The same in the layout of `coded`, whose planes are as large or one row or column larger; what is larger repeats the
+    /// last row or column. Pixels are shared where nothing is larger.
+    ///
+    /// # Errors
+    /// 70 where memory cannot be had or mapped.
+    pub(crate) fn coded(&self, coded: &VideoInfo, pts_ns: u64) -> Result<gst::Buffer> {
+        if (self.info.width(), self.info.height()) == (coded.width(), coded.height()) {
+            return Ok(self.buffer(pts_ns, None));
+        }
+        let planes = self.map()?;
+        let mut buffer = enlarged(&self.format, |plane| planes.plane(plane), coded)?;
+        buffer.make_mut().set_pts(gst::ClockTime::from_nseconds(pts_ns));
+        Ok(buffer)
     }
 
     /// The same in memory of its own, to be drawn on.

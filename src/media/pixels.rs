@@ -151,22 +151,44 @@ pub(crate) fn buffer_of(frame: Frame, coded: &VideoInfo) -> Result<gst::Buffer> 
         return Ok(own.into_buffer());
     }
     let pixels = frame.pixels;
-    let buffer = gst::Buffer::with_size(coded.size()).context("no memory for a picture")?;
-    let target = VideoFrame::from_buffer_writable(buffer, coded);
-    let mut target = target.map_err(|_| fault(Kind::Internal, "a new picture cannot be mapped"))?;
-    for plane in 0..format.pixels.planes() {
-        let (width, height) = format.plane_size(plane);
-        let pair = if plane == 1 && format.pixels == PixelFormat::Nv12 { 2 } else { 1 };
-        let (from, stride) = (pixels.plane(plane), pixels.stride(plane));
-        let to_stride = target.plane_stride()[plane] as usize;
-        let wide = coded.comp_width(plane as u8) as usize * pair;
-        let rows = target.plane_data_mut(plane as u32).context("the layout has that plane")?;
-        for (y, row) in rows.chunks_mut(to_stride).take(coded.comp_height(plane as u8) as usize).enumerate() {
+    enlarged(format, |plane| (pixels.plane(plane), pixels.stride(plane)), coded)
+}
+
+/// Planes (bytes and stride of each) of that format, copied into the layout of `coded`, which is at most one row or column
+/// larger; what is larger repeats the last row or column.
+///
+/// # Errors
+/// 70 where memory cannot be had or mapped.
+pub(super) fn enlarged<'p>(format: &VideoFormat, plane: impl Fn(usize) -> (&'p [u8], usize), coded: &VideoInfo) -> Result<gst::Buffer> {
+    filled(coded, |index, rows, to_stride| {
+        let (width, height) = format.plane_size(index);
+        let pair = if index == 1 && format.pixels == PixelFormat::Nv12 { 2 } else { 1 };
+        let (from, stride) = plane(index);
+        let wide = coded.comp_width(index as u8) as usize * pair;
+        for (y, row) in rows.chunks_mut(to_stride).take(coded.comp_height(index as u8) as usize).enumerate() {
             let line = &from[y.min(height - 1) * stride..][..width * pair];
             row[..line.len()].copy_from_slice(line);
             let last = line[line.len() - 1];
             row[line.len()..wide].fill(last);
         }
+    })
+}
+
+/// A new picture; `fill` gets the number, the bytes and the stride of each plane.
+///
+/// # Errors
+/// 70 where memory cannot be had or mapped.
+pub(super) fn filled(info: &VideoInfo, mut fill: impl FnMut(usize, &mut [u8], usize)) -> Result<gst::Buffer> {
+    let buffer = gst::Buffer::with_size(info.size()).context("no memory for a picture")?;
+    let target = VideoFrame::from_buffer_writable(buffer, info);
+    let mut target = target.map_err(|_| fault(Kind::Internal, "a new picture cannot be mapped"))?;
+    for plane in 0..info.n_planes() {
+        let stride = target.plane_stride()[plane as usize] as usize;
+        fill(
+            plane as usize,
+            target.plane_data_mut(plane).context("the layout has that plane")?,
+            stride,
+        );
     }
     Ok(target.into_buffer())
 }

@@ -1,6 +1,6 @@
 //! Runs of stages that are made up: what a run does when one of them fails, is slow or is silent.
 
-use super::record::{Lines, Recorder};
+use super::record::{Lines, Paper, Recorder};
 use super::wire::{self, Stages, Temporal};
 use crate::error::{Kind, fault, kind_of};
 use crate::frame::{ClassMap, Frame, Matrix, OwnedPixels, PixelFormat, Range, Tensor, VideoFormat};
@@ -126,7 +126,10 @@ fn set(
             zones: None,
             on_classes: None,
             on_event: None,
+            hosting: None,
+            seen: 0,
         },
+        classes: Arc::new(head.classes.clone()),
         overlay: Some(Overlay::new(&head.classes, &format, OverlayOptions::default()).unwrap()),
         sheet: None,
         sink: Box::new(Kept {
@@ -134,6 +137,8 @@ fn set(
             finished: finished.clone(),
             each: Box::new(each),
         }),
+        live: false,
+        hosting: None,
         source_grace: Duration::from_millis(50),
     };
     Set {
@@ -302,7 +307,7 @@ fn a_run_that_is_stopped_before_its_first_frame_writes_nothing() {
     let old = folder.path().join("frames.jsonl");
     std::fs::write(&old, "old").unwrap();
     let file = PendingFile::create(&old).unwrap();
-    set.stages.record.json = Some(Lines::new(file, MessageOptions::default()));
+    set.stages.record.json = Some(Lines::new(Paper::File(file), MessageOptions::default()));
     let stop = StopFlag::default();
     stop.request();
     let error = wire::run(set.stages, stop, |_| {}).err().unwrap();

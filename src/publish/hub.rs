@@ -18,8 +18,19 @@ struct Desk<T> {
     /// The subscriber's own queue, to take the oldest out of it.
     rx: Receiver<T>,
     dropped: Arc<AtomicU64>,
+    order: Order,
     /// Gone when the subscriber is.
     alive: std::sync::Weak<()>,
+}
+
+/// Whether a subscriber has what the next item builds on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// Nothing yet.
+    New,
+    Whole,
+    /// Something was lost.
+    Broken,
 }
 
 /// The queue of one subscriber.
@@ -62,6 +73,7 @@ impl<T: Clone> Hub<T> {
                 tx,
                 rx: rx.clone(),
                 dropped: dropped.clone(),
+                order: Order::New,
                 alive: Arc::downgrade(&alive),
             });
         }
@@ -85,6 +97,26 @@ impl<T: Clone> Hub<T> {
                 }
                 item = again;
             }
+        }
+    }
+
+    /// Gives an item that builds on those before it, unless it `begins` anew. A subscriber whose queue is full keeps what is
+    /// in it and gets nothing more until an item that begins; neither does a new one.
+    pub fn give_in_order(&self, item: &T, begins: bool) {
+        let mut desks = self.desks();
+        let Some(desks) = &mut *desks else { return };
+        desks.retain(|desk| desk.alive.strong_count() > 0);
+        for desk in desks {
+            match desk.order {
+                Order::New if !begins => continue,
+                Order::Broken if !begins => {}
+                _ if desk.tx.try_send(item.clone()).is_ok() => {
+                    desk.order = Order::Whole;
+                    continue;
+                }
+                _ => desk.order = Order::Broken,
+            }
+            desk.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -135,6 +167,18 @@ mod tests {
         (1..=5).for_each(|n| hub.give(&n));
         assert_eq!((all(&slow), slow.dropped()), (vec![4, 5], 3));
         assert_eq!((all(&fast), fast.dropped()), (vec![1, 2, 3, 4, 5], 0));
+    }
+
+    #[test]
+    fn what_builds_on_something_lost_is_not_given() {
+        let hub = Hub::default();
+        let (slow, fast) = (hub.subscribe(2), hub.subscribe(8));
+        let give = |n: &u32| hub.give_in_order(n, n.is_multiple_of(10));
+        [9, 10, 11, 12, 13].iter().for_each(give);
+        assert_eq!((all(&slow), slow.dropped()), (vec![10, 11], 2));
+        [14, 20, 21].iter().for_each(give);
+        assert_eq!((all(&slow), slow.dropped()), (vec![20, 21], 3));
+        assert_eq!((all(&fast), fast.dropped()), (vec![10, 11, 12, 13, 14, 20, 21], 0));
     }
 
     #[test]

@@ -1,13 +1,24 @@
 //! What a live stream shows, to any number of outputs at once: each has a queue of its own that drops rather than waits.
 
+mod backoff;
+mod coder;
+mod encoder;
 mod hub;
+mod pipe;
 pub(crate) mod preview;
 mod publisher;
+mod recording;
 #[cfg(test)]
 mod scene;
+#[cfg(test)]
+mod testing;
+mod view;
 
+pub(crate) use coder::{Coder, CoderOptions, Coders, Unit};
 pub(crate) use hub::{Hub, Next, Subscription};
 pub(crate) use publisher::{Finished, Publisher};
+pub(crate) use recording::{RecordOptions, RecordReport, RecordState, Recording};
+pub(crate) use view::View;
 
 use crate::frame::ClassMap;
 use crate::media::Picture;

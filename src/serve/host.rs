@@ -5,6 +5,7 @@ use super::nets::Nets;
 use super::stream::{LineTaker, Stream};
 use crate::config::serve::{ServeConfig, Shared, StreamConfig};
 use crate::error::{Kind, fault};
+use crate::pipeline::hosting::Lender;
 use crate::privacy::shown;
 use crate::source::is_address;
 use anyhow::Result;
@@ -17,7 +18,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 pub struct Host {
     shared: Shared,
     file: PathBuf,
-    nets: Arc<Nets>,
+    nets: Arc<dyn Lender>,
     events: Arc<Events>,
     lines: Vec<LineTaker>,
     streams: RwLock<BTreeMap<String, Entry>>,
@@ -38,8 +39,14 @@ impl Host {
     /// # Errors
     /// If threads cannot be had. What is wrong with a stream is a matter of that stream.
     pub fn start(config: ServeConfig) -> Result<Arc<Self>> {
+        let nets = Arc::new(Nets::new(config.shared.batching));
+        Self::start_with(config, nets)
+    }
+
+    /// The same with these nets.
+    pub(super) fn start_with(config: ServeConfig, nets: Arc<dyn Lender>) -> Result<Arc<Self>> {
         let host = Self {
-            nets: Arc::new(Nets::new(config.shared.batching)),
+            nets,
             events: Arc::default(),
             lines: Vec::new(),
             streams: RwLock::default(),

@@ -3,7 +3,11 @@
 pub mod events;
 mod host;
 mod nets;
+#[cfg(test)]
+mod soak;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 pub use events::{Events, Happening, ServeEvent};
 pub use host::Host;

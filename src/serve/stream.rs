@@ -1,21 +1,21 @@
 //! One stream of a host: its pipeline, run again and again until the stream is removed.
 
 use super::events::{Events, Happening};
-use super::nets::Nets;
 use crate::config::serve::StreamConfig;
 use crate::error::{Kind, fault, kind_of};
 use crate::messages::{Event, unknown_classes};
 use crate::overlay::Overlay;
 use crate::panics;
 use crate::pipeline::Pipeline;
-use crate::pipeline::hosting::{Ear, Hosting, Look, Looks};
+use crate::pipeline::hosting::{Ear, Hosting, Lender, Look, Looks};
 use crate::privacy::shown;
-use crate::publish::{Publisher, Screen};
+use crate::publish::{CoderOptions, Coders, Publisher, Screen};
 use crate::source::{State, StopFlag};
 use crate::stats::pulse::{Pulse, Vitals};
 use crate::testing::plain;
 use anyhow::{Context, Result};
 use maskline_models::Class;
+use maskline_models::classes::palette;
 use serde_json::Value;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -42,7 +42,9 @@ pub struct Stream {
     pulse: Arc<Pulse>,
     publisher: Arc<Publisher>,
     looks: Arc<Looks>,
-    nets: Arc<Nets>,
+    /// H.264 of what is shown, made while somebody takes it.
+    coders: Coders,
+    nets: Arc<dyn Lender>,
     ear: Arc<StreamEar>,
     /// Ends the run that is under way, so that the next begins.
     run: Mutex<StopFlag>,
@@ -56,6 +58,7 @@ struct StreamEar {
     pulse: Arc<Pulse>,
     events: Arc<Events>,
     classes: Mutex<Vec<Class>>,
+    palette: Arc<Mutex<[[u8; 3]; 256]>>,
     lines: Vec<LineTaker>,
 }
 
@@ -68,7 +71,8 @@ impl Ear for StreamEar {
     }
 
     fn classes(&self, classes: &[Class]) {
-        *self.classes.lock().unwrap_or_else(PoisonError::into_inner) = classes.to_vec();
+        *locked(&self.classes) = classes.to_vec();
+        *locked(&self.palette) = palette(classes);
     }
 
     fn event(&self, event: &Event) {
@@ -95,7 +99,7 @@ impl Stream {
     ///
     /// # Errors
     /// If threads cannot be had.
-    pub(super) fn start(config: StreamConfig, nets: Arc<Nets>, events: Arc<Events>, lines: Vec<LineTaker>) -> Result<Arc<Self>> {
+    pub(super) fn start(config: StreamConfig, nets: Arc<dyn Lender>, events: Arc<Events>, lines: Vec<LineTaker>) -> Result<Arc<Self>> {
         let name: Arc<str> = config.name.as_str().into();
         let told = (name.clone(), events.clone());
         let pulse = Arc::new(Pulse::new(move |state, why| {
@@ -103,6 +107,10 @@ impl Stream {
             told.1.add(Some(&told.0), None, Happening::State { state, why });
         }));
         let screen = Arc::<Screen>::default();
+        let coding = CoderOptions {
+            name: config.name.clone(),
+            ..CoderOptions::default()
+        };
         let stream = Arc::new(Self {
             publisher: Arc::new(Publisher::new(screen.clone(), pulse.clone())),
             looks: Arc::new(Looks::new(look_of(&config))),
@@ -111,8 +119,10 @@ impl Stream {
                 pulse: pulse.clone(),
                 events,
                 classes: Mutex::default(),
+                palette: coding.palette.clone(),
                 lines,
             }),
+            coders: Coders::new(&screen, &coding),
             name: config.name.clone(),
             config: Mutex::new(config),
             screen,
@@ -149,6 +159,11 @@ impl Stream {
     /// Where it shows itself.
     pub(crate) fn screen(&self) -> &Arc<Screen> {
         &self.screen
+    }
+
+    /// What it shows, as H.264.
+    pub(crate) fn coders(&self) -> &Coders {
+        &self.coders
     }
 
     /// The classes of its net; none before that is open.

@@ -5,7 +5,7 @@ use super::mend::mend;
 use crate::error::{Kind, fault};
 use crate::frame::VideoFormat;
 use crate::media::element;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use std::path::Path;
@@ -94,10 +94,10 @@ impl Container {
     }
 
     /// The muxer's pad for the video, with a clock fine enough for every rate.
-    pub(super) fn video_pad(self, muxer: &gst::Element, format: &VideoFormat) -> Option<gst::Pad> {
+    pub(super) fn video_pad(self, muxer: &gst::Element, rate: Option<(u32, u32)>) -> Option<gst::Pad> {
         let pad = muxer.request_pad_simple("video_%u")?;
         if self == Self::Mp4 {
-            let ticks = match format.rate {
+            let ticks = match rate {
                 // 30000/1001 and the like, where a frame is a whole number of ticks.
                 Some((n, _)) if n >= 10_000 && !TIMESCALE.is_multiple_of(n) => n,
                 _ => TIMESCALE,
@@ -120,6 +120,17 @@ impl Container {
             Self::WebM => vp9(interval, options),
         }
     }
+}
+
+/// An MP4 muxer for a live stream of H.264, and its pad for it. Broken off, its file lacks half a second.
+///
+/// # Errors
+/// 78 where its plugin is missing.
+pub(crate) fn live_mp4() -> Result<(gst::Element, gst::Pad)> {
+    let muxer = Container::Mp4.muxer()?;
+    muxer.set_property("fragment-duration", 500_u32);
+    let pad = Container::Mp4.video_pad(&muxer, None).context("the muxer takes no video")?;
+    Ok((muxer, pad))
 }
 
 /// Lets [`mend`] see every box on its way into the file.

@@ -6,6 +6,8 @@ mod mend;
 mod sound;
 mod video;
 
+pub(crate) use container::live_mp4;
+
 use crate::frame::{Frame, PacketStream, VideoFormat};
 use crate::pending::Unnamed;
 use anyhow::Result;

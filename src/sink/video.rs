@@ -84,7 +84,7 @@ impl VideoSink {
         let pipeline = watch.pipeline();
         chain(pipeline.upcast_ref(), &[source.upcast_ref(), &encoder])?;
         chain(pipeline.upcast_ref(), &[&muxer, &file])?;
-        let pad = container.video_pad(&muxer, format).context("the muxer takes no video")?;
+        let pad = container.video_pad(&muxer, format.rate).context("the muxer takes no video")?;
         let coder = encoder.static_pad("src").context("an encoder has a source pad")?;
         coder.link(&pad).context("the muxer does not take the video")?;
 
