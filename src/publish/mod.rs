@@ -17,7 +17,7 @@ mod view;
 pub(crate) use coder::{Coder, CoderOptions, Coders, Unit};
 pub(crate) use hub::{Hub, Next, Subscription};
 pub(crate) use publisher::{Finished, Publisher};
-pub(crate) use recording::{RecordOptions, RecordReport, RecordState, Recording};
+pub(crate) use recording::{RecordOptions, RecordReport, RecordState, Recorded, Recording, recorded};
 pub(crate) use view::View;
 
 use crate::frame::ClassMap;

@@ -119,7 +119,8 @@ impl Browser {
     pub fn complaints(&self) -> Vec<String> {
         let log = self.post("/se/log", json!({"type": "browser"}));
         let entries = log.as_array().into_iter().flatten();
-        entries.filter_map(|e| Some(e["message"].as_str()?.to_owned())).collect()
+        let errors = entries.filter(|e| e["level"] == "SEVERE");
+        errors.filter_map(|e| Some(e["message"].as_str()?.to_owned())).collect()
     }
 }
 
