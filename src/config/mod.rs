@@ -7,6 +7,7 @@
 mod paths;
 mod places;
 mod reader;
+mod rtsp;
 pub mod serve;
 mod server;
 pub mod values;

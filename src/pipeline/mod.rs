@@ -346,7 +346,10 @@ impl Pipeline {
     /// # Errors
     /// One line with its kind ([`crate::error`]).
     pub fn open(self) -> Result<Ready> {
-        let Self { config, stop, .. } = self;
+        let Self { mut config, stop, .. } = self;
+        let live = config.source.live || source::is_address(&config.source.input);
+        // Waiting for the next key frame makes maps better, and what is shown older.
+        config.temporal.lookahead &= !live;
         // A run that ends by itself raises its flag, which must not end the next one.
         let stop = stop.inner();
         check_values(&config)?;
@@ -377,7 +380,6 @@ impl Pipeline {
         let overlay = is_seen.then(overlay).transpose()?;
         check_zones(&config, &head.classes)?;
         let zones = (!config.zones.is_empty()).then(|| Watch::new(&config.zones, &head.classes));
-        let live = config.source.live || source::is_address(&config.source.input);
         let one = live || config.temporal.is_sparse();
         let head_name = config.model.head.as_deref();
         let (segmenters, provider) = match &hosting {
@@ -665,6 +667,7 @@ fn temporal(options: &TemporalOptions, format: &VideoFormat, model: &Model, clas
         lookout: Lookout::new(options, format)?,
         carrier: Carrier::new(options, format, classes)?,
         frames_around: options.frames_around(format),
+        frames_live: options.frames_live(),
     }))
 }
 

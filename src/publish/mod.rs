@@ -3,16 +3,19 @@
 mod backoff;
 mod coder;
 mod encoder;
+mod feed;
 mod hub;
 mod pipe;
 pub(crate) mod preview;
 mod publisher;
 mod recording;
+pub(crate) mod rtsp;
 #[cfg(test)]
 mod scene;
 #[cfg(test)]
 mod testing;
 mod view;
+pub(crate) mod webrtc;
 
 pub(crate) use coder::{Coder, CoderOptions, Coders, Unit};
 pub(crate) use hub::{Hub, Next, Subscription};

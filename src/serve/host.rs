@@ -7,6 +7,9 @@ use crate::config::serve::{ServeConfig, Shared, StreamConfig};
 use crate::error::{Kind, fault};
 use crate::pipeline::hosting::Lender;
 use crate::privacy::shown;
+use crate::publish::View;
+use crate::publish::rtsp::{Mount, RtspServer};
+use crate::publish::webrtc::WebRtc;
 use crate::source::is_address;
 use anyhow::Result;
 use serde_json::Value;
@@ -21,6 +24,8 @@ pub struct Host {
     nets: Arc<dyn Lender>,
     events: Arc<Events>,
     lines: Vec<LineTaker>,
+    rtsp: Option<Arc<RtspServer>>,
+    webrtc: WebRtc,
     streams: RwLock<BTreeMap<String, Entry>>,
 }
 
@@ -28,6 +33,8 @@ struct Entry {
     stream: Arc<Stream>,
     /// Stands in the file, and follows it when it is read again.
     from_file: bool,
+    /// Its addresses at the RTSP server.
+    _mount: Option<Mount>,
 }
 
 /// Keys of a stream's table that only the file may hold: they name places on this machine.
@@ -49,6 +56,8 @@ impl Host {
             nets,
             events: Arc::default(),
             lines: Vec::new(),
+            rtsp: config.rtsp.map(|rtsp| RtspServer::start(&rtsp.options()?)).transpose()?,
+            webrtc: WebRtc::default(),
             streams: RwLock::default(),
             file: config.file,
             shared: config.shared,
@@ -70,9 +79,12 @@ impl Host {
             return Err(fault(Kind::Temporary, text));
         }
         let stream = Stream::start(config, self.nets.clone(), self.events.clone(), self.lines.clone())?;
+        let views = [View::Masked, View::Raw, View::Classes];
+        let coders = views.map(|view| (view, stream.coders().of(view).clone()));
         let entry = Entry {
             stream: stream.clone(),
             from_file,
+            _mount: self.rtsp.as_ref().map(|rtsp| rtsp.mount(&name, coders)),
         };
         streams.insert(name, entry);
         Ok(stream)
@@ -167,6 +179,16 @@ impl Host {
         }
         done.iter().for_each(|line| self.tell(None, line));
         Ok(done)
+    }
+
+    /// Where the RTSP server shows a view of a stream, if there is one.
+    pub(crate) fn rtsp_url(&self, name: &str, view: View) -> Option<String> {
+        Some(self.rtsp.as_ref()?.url(name, view))
+    }
+
+    /// Browsers that watch.
+    pub(crate) fn webrtc(&self) -> &WebRtc {
+        &self.webrtc
     }
 
     /// What happened.
