@@ -207,6 +207,23 @@ fn the_page_shows_streams_and_changes_them() {
         "{north}.querySelector('output').textContent === '30 %' && !{bright}.checked"
     ));
 
+    // The same as video, for whoever wants more than ten pictures a second.
+    browser.run(
+        "window.peer = new RTCPeerConnection(); peer.addTransceiver('video', { direction: 'recvonly' }); \
+         peer.ontrack = ({ streams }) => { window.video = document.createElement('video'); \
+           Object.assign(video, { muted: true, srcObject: streams[0] }); video.play(); }; \
+         (async () => { await peer.setLocalDescription(); \
+           const told = await fetch('/api/v1/streams/cam/whep', { method: 'POST', \
+             headers: { 'Content-Type': 'application/sdp' }, body: peer.localDescription.sdp }); \
+           window.session = told.headers.get('Location'); \
+           await peer.setRemoteDescription({ type: 'answer', sdp: await told.text() }); })()",
+    );
+    browser.wait("window.video?.videoWidth === 320 && video.currentTime > 0.5");
+    let session = browser.run("return session");
+    let session = session.as_str().unwrap();
+    assert_eq!(serve.ask("DELETE", session, None).status, 204);
+    assert_eq!(serve.ask("DELETE", session, None).status, 404);
+
     // A stream is added, which cannot be the first time.
     browser.click("#add");
     browser.type_into("#name", "north gate");
