@@ -9,7 +9,7 @@ use crate::panics;
 use crate::pipeline::Pipeline;
 use crate::pipeline::hosting::{Ear, Hosting, Lender, Look, Looks};
 use crate::privacy::shown;
-use crate::publish::{CoderOptions, Coders, Outputs, OutputsReport, Publisher, Screen};
+use crate::publish::{CoderOptions, Coders, Outputs, OutputsReport, Publisher, RecordOptions, Screen};
 use crate::source::{State, StopFlag};
 use crate::stats::pulse::{Pulse, Vitals};
 use crate::testing::plain;
@@ -172,6 +172,11 @@ impl Stream {
     /// The classes of its net; none before that is open.
     pub fn classes(&self) -> Vec<Class> {
         locked(&self.ear.classes).clone()
+    }
+
+    /// What is recorded of it, and where.
+    pub(crate) fn recordings(&self) -> Vec<RecordOptions> {
+        Vec::new() // TEMPORARY: until P1 wires
     }
 
     /// Its table as JSON, without secrets.

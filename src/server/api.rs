@@ -123,7 +123,7 @@ pub(super) async fn add(State(app): State<Arc<App>>, Json(wanted): Json<Value>) 
         ));
     }
     let stream = apart(move || app.host.add(&wanted)).await?;
-    let place = format!("/api/v1/streams/{}", utf8_percent_encode(stream.name(), NON_ALPHANUMERIC));
+    let place = path_of(stream.name());
     Ok((StatusCode::CREATED, [(LOCATION, place)], Answer(StreamView::from(&stream))))
 }
 
@@ -237,6 +237,11 @@ pub(super) async fn login(State(app): State<Arc<App>>, Json(login): Json<Login>)
 #[utoipa::path(post, path = "/logout", tag = "watching", responses((status = 204, description = "the cookie is gone")))]
 pub(super) async fn logout(State(app): State<Arc<App>>) -> (StatusCode, [(HeaderName, String); 1]) {
     (StatusCode::NO_CONTENT, [(SET_COOKIE, app.auth.log_out())])
+}
+
+/// The address of a stream.
+pub(super) fn path_of(name: &str) -> String {
+    format!("/api/v1/streams/{}", utf8_percent_encode(name, NON_ALPHANUMERIC))
 }
 
 /// Runs what may take a while where it holds up no other request.

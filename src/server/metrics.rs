@@ -319,7 +319,7 @@ mod tests {
                 (format!(r#"maskline_stream_state{{stream="{stream}",state="live"}}"#), 1.0),
                 (format!(r#"maskline_stream_state{{stream="{stream}",state="lost"}}"#), 0.0),
                 (format!(r#"maskline_inference_seconds{{stream="{stream}"}}"#), 0.01),
-                (format!(r#"maskline_class_share_ratios{{stream="{stream}",class="road"}}"#), 0.25),
+                (format!(r#"maskline_class_share_ratio{{stream="{stream}",class="road"}}"#), 0.25),
                 (format!(r#"maskline_latency_seconds_count{{stream="{stream}"}}"#), 3.0),
             ] {
                 assert_eq!(samples.get(&key), Some(&wanted), "{key} in {samples:#?}");

@@ -9,7 +9,12 @@ import { recordings } from './recordings.js';
 /** What a mask is drawn with where the stream does not say. */
 const DEFAULT_ALPHA = 0.5;
 
-const BANNERS = { connecting: 'Connecting', stalled: 'Signal stalled', lost: 'Signal lost' };
+const BANNERS = { connecting: 'Connecting', lost: 'Signal lost' };
+
+/** What a stream is to whoever looks at it: one that was there and is connected again is as lost as before. */
+export function stateOf({ state, age_ms: age }) {
+  return state === 'stalled' || (state === 'connecting' && age !== null) ? 'lost' : state;
+}
 
 export class Card {
   constructor(stream) {
@@ -111,7 +116,8 @@ export class Card {
     this.element.remove();
   }
 
-  #updateState({ state, since_s: since, why }) {
+  #updateState(vitals) {
+    const state = stateOf(vitals);
     say(this.badge, state);
     this.badge.dataset.state = state;
     this.element.dataset.state = state;
@@ -119,10 +125,10 @@ export class Card {
     this.banner.hidden = !banner;
     if (!banner) return;
     // The server tells how long it has been so; the moment is the same each time but for the way of the answer.
-    const begin = Date.now() - 1000 * since;
+    const begin = Date.now() - (vitals.age_ms ?? 1000 * vitals.since_s);
     if (Math.abs(begin - (this.begin ?? 0)) > 1500) this.begin = begin;
     say(this.bannerTitle, banner);
-    say(this.bannerText, `since ${clock(this.begin)}: ${why}`);
+    say(this.bannerText, `since ${clock(this.begin)}: ${vitals.why}`);
   }
 
   /** New classes or another overlay on the server replace what was chosen here. */
