@@ -310,6 +310,20 @@ pub fn interval_ns(text: &str) -> Result<u64, String> {
     }
 }
 
+/// A number of bytes: `512kB`, `256MB`, `1.5GB`, `1TB`.
+///
+/// # Errors
+/// If it is no number with one of these units, less than a byte, or more than 1000 TB.
+pub fn bytes(text: &str) -> Result<u64, String> {
+    let units = [("kB", 1e3), ("MB", 1e6), ("GB", 1e9), ("TB", 1e12)];
+    let unit = units.iter().find_map(|(name, size)| Some((text.strip_suffix(name)?, size)));
+    unit.filter(|(digits, _)| digits.bytes().all(|b| b.is_ascii_digit() || b == b'.'))
+        .and_then(|(digits, size)| Some((digits.parse::<f64>().ok()? * size).round()))
+        .filter(|bytes| (1.0..=1e15).contains(bytes))
+        .map(|bytes| bytes as u64)
+        .ok_or_else(|| format!("found {text:?}, wanted a size with its unit, such as 256MB or 1GB"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -325,6 +339,15 @@ mod tests {
         }
         assert_eq!(interval_ns("1s"), Ok(1_000_000_000));
         assert!(interval_ns("0s").unwrap_err().contains("above 0") && interval_ns("1").is_err());
+    }
+
+    #[test]
+    fn a_size_has_its_unit() {
+        assert_eq!(bytes("256MB"), Ok(256_000_000));
+        assert_eq!(bytes("1.5GB"), Ok(1_500_000_000));
+        for bad in ["256", "MB", "", "-1MB", "1e3MB", "infMB", "0MB", "9999TB", "1 MB", "1MiB"] {
+            assert!(bytes(bad).unwrap_err().contains("256MB or 1GB"), "{bad}");
+        }
     }
 
     #[test]
