@@ -5,7 +5,8 @@
 
 use super::reader::{Document, Problem, Section};
 use super::rtsp::{self, RtspConfig};
-use super::{PipelineConfig, Places, messages, model, outputs, overlay, paths, server, session, source, temporal, values, zones};
+use super::{PipelineConfig, Places, broker, messages, model, outputs, overlay, paths, server, session, source, temporal, values, zones};
+use crate::broker::BrokerOptions;
 use crate::error::{Kind, WithKind, fault};
 use crate::infer::Batching;
 use crate::publish::OutputOptions;
@@ -28,6 +29,8 @@ pub struct ServeConfig {
     pub shared: Shared,
     /// The HTTP server; `None` without `[server]`.
     pub server: Option<ServerOptions>,
+    /// Where messages go.
+    pub brokers: Vec<BrokerOptions>,
     /// The RTSP server; `None` without `[rtsp]`.
     pub rtsp: Option<RtspConfig>,
     /// The file that all this was read from.
@@ -110,6 +113,7 @@ impl ServeConfig {
             shared.batching = batching(s);
             shared.most_streams = s.number("max_streams", values::streams).unwrap_or(MOST_STREAMS);
         });
+        let brokers = document.tables("broker", |s| broker::broker(s, base));
         let wants_rtsp = document.has("rtsp");
         let rtsp = document.section("rtsp", |s| rtsp::read(s, base));
         let wanted = document.has("server");
@@ -133,6 +137,7 @@ impl ServeConfig {
             streams,
             shared,
             server: wanted.then_some(server),
+            brokers: brokers.into_iter().flatten().collect(),
             rtsp: wants_rtsp.then_some(rtsp),
             file: PathBuf::new(),
         })

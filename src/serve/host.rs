@@ -4,6 +4,7 @@ use super::events::{Events, Happening};
 use super::lines;
 use super::nets::Nets;
 use super::stream::{LineTaker, Stream};
+use crate::broker::{self, BrokerOptions, Courier, Message, MessageKind};
 use crate::config::serve::{ServeConfig, Shared, StreamConfig};
 use crate::error::{Kind, fault};
 use crate::pipeline::hosting::Lender;
@@ -11,7 +12,7 @@ use crate::privacy::shown;
 use crate::publish::View;
 use crate::publish::rtsp::{Mount, RtspServer};
 use crate::publish::webrtc::WebRtc;
-use crate::source::is_address;
+use crate::source::{Notices, is_address};
 use anyhow::Result;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ pub struct Host {
     nets: Arc<dyn Lender>,
     events: Arc<Events>,
     lines: Vec<LineTaker>,
+    couriers: Arc<Vec<Courier>>,
     rtsp: Option<Arc<RtspServer>>,
     webrtc: WebRtc,
     streams: RwLock<BTreeMap<String, Entry>>,
@@ -53,10 +55,13 @@ impl Host {
 
     /// The same with these nets.
     pub(super) fn start_with(config: ServeConfig, nets: Arc<dyn Lender>) -> Result<Arc<Self>> {
+        let events = Arc::<Events>::default();
+        let couriers = couriers(&config.brokers, &events)?;
         let host = Self {
             nets,
-            events: Arc::default(),
-            lines: Vec::new(),
+            events,
+            lines: lines_to(&couriers),
+            couriers,
             rtsp: config.rtsp.map(|rtsp| RtspServer::start(&rtsp.options()?)).transpose()?,
             webrtc: WebRtc::default(),
             streams: RwLock::default(),
@@ -196,6 +201,11 @@ impl Host {
         &self.webrtc
     }
 
+    /// How the connections to brokers are, in the order of the file.
+    pub fn brokers(&self) -> Vec<broker::Report> {
+        self.couriers.iter().map(Courier::report).collect()
+    }
+
     /// What happened.
     pub fn events(&self) -> &Events {
         &self.events
@@ -239,6 +249,49 @@ impl Host {
         let what = Happening::Config { what: what.to_owned() };
         self.events.add(stream, None, what);
     }
+}
+
+/// One courier for each broker; events go to all of them.
+fn couriers(options: &[BrokerOptions], events: &Arc<Events>) -> Result<Arc<Vec<Courier>>> {
+    let start = |options: &BrokerOptions| {
+        let events = events.clone();
+        let say = move |line: &str| events.add(None, None, Happening::Output { what: line.into() });
+        Courier::start(options, Notices::to(say))
+    };
+    let couriers = Arc::new(options.iter().map(start).collect::<Result<Vec<_>>>()?);
+    // Weak, since couriers tell events of themselves.
+    let to = Arc::downgrade(&couriers);
+    events.hand_to(move |event| {
+        let (Some(couriers), Some(stream)) = (to.upgrade(), &event.stream) else {
+            return;
+        };
+        let Ok(bytes) = serde_json::to_vec(event) else { return };
+        for courier in &*couriers {
+            courier.send(Message {
+                stream: stream.as_str().into(),
+                kind: MessageKind::Event,
+                bytes: bytes.clone(),
+            });
+        }
+    });
+    Ok(couriers)
+}
+
+/// What takes the lines of all streams to the brokers; nothing where there is none.
+fn lines_to(couriers: &Arc<Vec<Courier>>) -> Vec<LineTaker> {
+    if couriers.is_empty() {
+        return Vec::new();
+    }
+    let couriers = couriers.clone();
+    vec![Arc::new(move |stream: &Arc<str>, line: &[u8]| {
+        for courier in &*couriers {
+            courier.send(Message {
+                stream: stream.clone(),
+                kind: MessageKind::Frame,
+                bytes: line.to_vec(),
+            });
+        }
+    })]
 }
 
 fn all(checks: impl Iterator<Item = Result<(), String>>) -> Result<(), String> {
