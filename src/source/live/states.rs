@@ -61,7 +61,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// Waits differ by this share, so that many programs do not come back to one server at the same time.
 const JITTER: f64 = 0.25;
 /// After so long a time with frames, the waits begin anew.
-const STEADY: Duration = Duration::from_secs(10);
+const STEADY: Duration = Duration::from_secs(2);
 
 /// The state and what decides about the next. Times count from any moment, the same for all.
 #[derive(Debug)]
