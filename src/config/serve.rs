@@ -5,9 +5,10 @@
 
 use super::reader::{Document, Problem, Section};
 use super::rtsp::{self, RtspConfig};
-use super::{PipelineConfig, Places, messages, model, overlay, paths, server, session, source, temporal, values, zones};
+use super::{PipelineConfig, Places, messages, model, outputs, overlay, paths, server, session, source, temporal, values, zones};
 use crate::error::{Kind, WithKind, fault};
 use crate::infer::Batching;
+use crate::publish::OutputOptions;
 use crate::server::ServerOptions;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
@@ -53,6 +54,8 @@ pub struct StreamConfig {
     pub pipeline: PipelineConfig,
     /// Lines of JSON are added to this file.
     pub lines: Option<PathBuf>,
+    /// Recordings, HLS, pushes.
+    pub(crate) outputs: OutputOptions,
     /// The table as it is written.
     pub table: toml::Table,
 }
@@ -200,6 +203,7 @@ fn stream(section: &mut Section<'_>, base: &Path, shared: &Shared, names: &mut V
         name,
         pipeline,
         lines,
+        outputs: outputs::read(section, base),
         table: toml::Table::new(),
     }
 }
