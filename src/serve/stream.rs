@@ -176,7 +176,7 @@ impl Stream {
 
     /// What is recorded of it, and where.
     pub(crate) fn recordings(&self) -> Vec<RecordOptions> {
-        Vec::new() // TEMPORARY: until P1 wires
+        locked(&self.config).outputs.record.clone()
     }
 
     /// Its table as JSON, without secrets.

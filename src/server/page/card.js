@@ -4,7 +4,7 @@ import { ask, streamPath } from './api.js';
 import { clock, el, freshId, say, span } from './dom.js';
 import { Picture } from './picture.js';
 import { Plot } from './plot.js';
-import { recordings } from './recordings.js';
+import { doing, recordings } from './recordings.js';
 
 /** What a mask is drawn with where the stream does not say. */
 const DEFAULT_ALPHA = 0.5;
@@ -39,6 +39,7 @@ export class Card {
     this.banner = el('div', { className: 'banner', role: 'alert', hidden: true }, this.bannerTitle, this.bannerText);
     this.plot = el('canvas', { className: 'plot', role: 'img', 'aria-label': `Class shares of ${this.name} over the last five minutes` });
     this.numbers = el('dl', { className: 'numbers' });
+    this.recording = el('span', { className: 'doing' });
     this.zones = el('ul', { className: 'zones', 'aria-label': 'Zones' });
     this.element = el(
       'article',
@@ -49,7 +50,7 @@ export class Card {
       el('figure', {}, this.plot, el('figcaption', {}, el('span', {}, '5 min ago'), el('span', {}, 'class shares'), el('span', {}, 'now'))),
       this.zones,
       this.numbers,
-      recordings(this.name),
+      recordings(this.name, this.recording),
       this.#buildFooter(),
     );
   }
@@ -108,6 +109,8 @@ export class Card {
     this.zones.replaceChildren(
       ...vitals.zones.map(({ name, on }) => el('li', { className: on.length ? 'on' : '' }, `${name}: ${on.length ? on.join(', ') : 'quiet'}`)),
     );
+    say(this.recording, doing(stream.outputs.record));
+    this.recording.classList.toggle('error', stream.outputs.record.some(({ state }) => state === 'paused'));
     this.#updateNumbers(vitals);
   }
 
