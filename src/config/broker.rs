@@ -127,7 +127,7 @@ password = "a"
 password_file = "b"
 create_stream = "A"
 spool = "a"
-spool_bytes = "10kB"
+spool_bytes = "0.5MB"
 retries = 3
 "#,
         )
