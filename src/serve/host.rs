@@ -14,6 +14,7 @@ use crate::publish::rtsp::{Mount, RtspServer};
 use crate::publish::webrtc::WebRtc;
 use crate::source::{Notices, is_address};
 use anyhow::Result;
+use maskline_models::builtin;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -316,6 +317,14 @@ fn check_foreign(value: &Value, name: Option<&str>) -> Result<()> {
     {
         return refuse("source.input is a file, wanted an address, device: or test:; files stand in the pipeline file".into());
     }
+    if let Some(model) = value.pointer("/model/name").and_then(Value::as_str)
+        && !builtin::names().contains(&model.trim_start_matches("builtin:"))
+    {
+        return refuse(format!(
+            "found the model {model:?}, wanted a built-in one: {}; files stand in the pipeline file",
+            builtin::names().join(", ")
+        ));
+    }
     fn walk(value: &Value) -> Option<String> {
         match value {
             Value::Object(table) => table.iter().find_map(|(key, value)| match ONLY_IN_FILE.contains(&key.as_str()) {
@@ -367,6 +376,7 @@ mod tests {
             json!({"name": "a", "source": {"input": "rtsp://cam/1", "password_file": "/etc/shadow"}}),
             json!({"name": "a", "source": {"input": "rtsp://cam/1", "password": "${HOME}"}}),
             json!({"name": "a", "source": {"input": "test:"}, "record": [{"folder": "/"}]}),
+            json!({"name": "a", "source": {"input": "test:"}, "model": {"name": "/tmp/net.onnx"}}),
             json!({"name": "a", "source": {"input": "test:"}, "messages": {"file": "/tmp/x"}}),
             json!(["a"]),
         ] {

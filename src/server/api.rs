@@ -4,6 +4,7 @@ use super::App;
 use super::ask::{Json, Named};
 use super::fail::{ErrorBody, Fail};
 use super::metrics::{self, StreamNumbers};
+use crate::broker::Report;
 use crate::error::{Kind, WithKind};
 use crate::publish::{OutputsReport, RecordState, View};
 use crate::serve::Stream;
@@ -180,7 +181,13 @@ pub(super) async fn reload(State(app): State<Arc<App>>) -> Result<Answer<Changed
     Ok(Answer(Changed { changed }))
 }
 
-/// The built-in models. A stream may also name a file.
+/// How the connections to message brokers are, in the order of the pipeline file.
+#[utoipa::path(get, path = "/api/v1/brokers", tag = "watching", responses((status = 200, body = Vec<Report>)))]
+pub(super) async fn brokers(State(app): State<Arc<App>>) -> Answer<Vec<Report>> {
+    Answer(app.host.brokers())
+}
+
+/// The built-in models. A stream in the pipeline file may also name a file.
 #[utoipa::path(get, path = "/api/v1/models", tag = "streams", responses((status = 200, body = Vec<ModelView>)))]
 pub(super) async fn models() -> Result<Answer<Vec<ModelView>>, Fail> {
     static MODELS: OnceLock<Vec<ModelView>> = OnceLock::new();
@@ -231,7 +238,8 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<impl IntoResp
             recordings_paused: recordings.iter().filter(|r| matches!(r.state, RecordState::Paused(_))).count(),
         }
     };
-    let page = metrics::render(app.host.streams().iter().map(numbers).collect(), app.host.webrtc().len()).map_err(anyhow::Error::from)?;
+    let streams = app.host.streams().iter().map(numbers).collect();
+    let page = metrics::render(streams, app.host.webrtc().len(), app.host.brokers()).map_err(anyhow::Error::from)?;
     Ok(([(CONTENT_TYPE, metrics::CONTENT_TYPE)], page))
 }
 

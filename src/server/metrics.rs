@@ -1,5 +1,6 @@
 //! `/metrics` in the text format of OpenMetrics, which Prometheus reads. Every number is read when it is asked for.
 
+use crate::broker::Report;
 use crate::source::State;
 use crate::stats::pulse::{BUCKETS_S, Vitals};
 use crate::stats::usage;
@@ -34,11 +35,12 @@ pub(super) struct StreamNumbers {
 ///
 /// # Errors
 /// None that can be caused from outside: a String takes everything.
-pub(super) fn render(streams: Vec<StreamNumbers>, browsers: usize) -> Result<String, fmt::Error> {
+pub(super) fn render(streams: Vec<StreamNumbers>, browsers: usize, brokers: Vec<Report>) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("maskline");
     registry.register("build", "The program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
     registry.register_collector(Box::new(Streams(streams)));
     registry.register_collector(Box::new(Browsers(browsers)));
+    registry.register_collector(Box::new(Brokers::new(brokers)));
     registry.register_collector(Box::new(Process));
     let mut page = String::new();
     text::encode(&mut page, &registry)?;
@@ -221,6 +223,53 @@ impl Collector for Browsers {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let sessions = gauge(self.0 as f64);
         Families { encoder }.one("webrtc_sessions", "Browsers that watch by WebRTC", None, &sessions)
+    }
+}
+
+/// Brokers by their number in the pipeline file, from 0: an address is no label.
+#[derive(Debug)]
+struct Brokers(Vec<(String, Report)>);
+
+impl Brokers {
+    fn new(reports: Vec<Report>) -> Self {
+        Self(
+            reports
+                .into_iter()
+                .enumerate()
+                .map(|(number, report)| (number.to_string(), report))
+                .collect(),
+        )
+    }
+
+    fn counters<'a>(&'a self, count: fn(&Report) -> u64) -> impl Iterator<Item = Labelled<'a, ConstCounter<u64>>> {
+        let counter = move |(number, report): &'a (String, Report)| ([("broker", number.as_str())], ConstCounter::new(count(report)));
+        self.0.iter().map(counter)
+    }
+
+    fn gauges(&self, value: fn(&Report) -> f64) -> impl Iterator<Item = Labelled<'_, ConstGauge<f64>>> {
+        self.0
+            .iter()
+            .map(move |(number, report)| ([("broker", number.as_str())], gauge(value(report))))
+    }
+}
+
+impl Collector for Brokers {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut families = Families { encoder };
+        let connected = self.gauges(|r| f64::from(u8::from(r.state.is_connected())));
+        families.many("broker_connected", "1 while messages go to the broker", None, connected)?;
+        families.many("broker_messages_sent", "Messages for the broker", None, self.counters(|r| r.sent))?;
+        let help = "Messages that the broker has acknowledged";
+        families.many("broker_messages_acknowledged", help, None, self.counters(|r| r.acknowledged))?;
+        let help = "Messages that went to the broker once more, so that they may be there twice";
+        families.many("broker_messages_redelivered", help, None, self.counters(|r| r.redelivered))?;
+        let help = "Messages that were lost or that the broker will never take";
+        let lost = self.counters(|r| r.lost_to_bound + r.lost_to_queue + r.damaged + r.refused);
+        families.many("broker_messages_lost", help, None, lost)?;
+        let help = "Messages that wait for the broker";
+        families.many("broker_messages_waiting", help, None, self.gauges(|r| r.spooled_messages as f64))?;
+        let spool = self.gauges(|r| r.spooled_bytes as f64);
+        families.many("broker_spool", "Files of the spool", Some(&Unit::Bytes), spool)
     }
 }
 

@@ -30,6 +30,7 @@ fn documented() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(recordings::list))
         .routes(routes!(recordings::file))
         .routes(routes!(api::reload))
+        .routes(routes!(api::brokers))
         .routes(routes!(api::models))
         .routes(routes!(events::events))
         .routes(routes!(api::about))
