@@ -16,6 +16,7 @@ mod scene;
 mod testing;
 mod view;
 pub(crate) mod webrtc;
+pub(crate) mod window;
 
 pub(crate) use coder::{Coder, CoderOptions, Coders, Unit};
 pub(crate) use hub::{Hub, Next, Subscription};
