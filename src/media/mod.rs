@@ -83,6 +83,7 @@ fn package(factory: &str) -> &'static str {
             "gstreamer1.0-plugins-good"
         }
         "rtspsrc" | "udpsrc" | "souphttpsrc" | "v4l2src" => "gstreamer1.0-plugins-good",
+        "ximagesink" => "gstreamer1.0-x",
         "rtph264pay" | "jpegenc" => "gstreamer1.0-plugins-good",
         // It needs the second for its connections.
         "webrtcbin" => "gstreamer1.0-plugins-bad gstreamer1.0-nice",

@@ -31,6 +31,7 @@ use crate::overlay::{Overlay, OverlayOptions};
 use crate::pending::PendingFile;
 use crate::postprocess::Postprocessor;
 use crate::preprocess::Preprocessor;
+use crate::publish::window::Windowed;
 use crate::sheet::ContactSheet;
 use crate::sink::masks::MaskWriter;
 use crate::sink::{self, SinkOptions, Speed};
@@ -375,7 +376,7 @@ impl Pipeline {
         let input = &model.contract.input;
         let fit = Fit::plan(input, format.width, format.height, config.model.size).kind_config();
         let fit = fit.at("model.size", &config)?;
-        let is_seen = config.output.video.is_some() || hosting.is_some();
+        let is_seen = config.output.video.is_some() || config.output.window || hosting.is_some();
         let overlay = || overlay_of(&head.classes, &format, &config.overlay, &config.zones).at("overlay.only", &config);
         let overlay = is_seen.then(overlay).transpose()?;
         check_zones(&config, &head.classes)?;
@@ -415,6 +416,10 @@ impl Pipeline {
         let sink = match &config.output.video {
             Some(video) => sink::create(video, &format, packets, &sink_options(&config))?,
             None => sink::null(),
+        };
+        let sink = match config.output.window {
+            true => Box::new(Windowed::new(sink, &config.source.input, stop.clone())?),
+            false => sink,
         };
         let model_used = ModelUsed {
             name: model.contract.name.clone(),

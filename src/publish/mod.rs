@@ -19,6 +19,7 @@ mod scene;
 mod testing;
 mod view;
 pub(crate) mod webrtc;
+pub(crate) mod window;
 
 pub(crate) use coder::{Coder, CoderOptions, Coders, Unit};
 pub(crate) use hls::{Hls, HlsOptions, HlsReport};

@@ -4,7 +4,7 @@
 mod factory;
 mod mounts;
 
-use super::{Coder, View};
+use super::{Coders, View};
 use crate::error::{Kind, fault};
 use crate::media::init;
 use crate::privacy::Secret;
@@ -20,6 +20,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
+const VIEWS: [View; 3] = [View::Masked, View::Raw, View::Classes];
 /// What clients may do; the only role there is.
 const ROLE: &str = "viewer";
 /// Seconds between looks for clients that have gone without a word.
@@ -126,10 +127,10 @@ impl RtspServer {
     }
 
     /// Lets clients watch a stream.
-    pub fn mount(self: &Arc<Self>, name: &str, coders: impl IntoIterator<Item = (View, Arc<Coder>)>) -> Mount {
-        let mount = |(view, coder): (View, Arc<Coder>)| {
+    pub fn mount(self: &Arc<Self>, name: &str, coders: &Coders) -> Mount {
+        let mount = |view: View| {
             let path = path(name, view);
-            let factory = CoderFactory::of(coder);
+            let factory = CoderFactory::of(coders.of(view).clone());
             if self.guarded {
                 factory.admit(ROLE);
             }
@@ -137,7 +138,7 @@ impl RtspServer {
             path
         };
         Mount {
-            paths: coders.into_iter().map(mount).collect(),
+            paths: VIEWS.map(mount).into(),
             server: self.clone(),
         }
     }

@@ -1,13 +1,13 @@
 use super::*;
+use crate::publish::CoderOptions;
 use crate::publish::scene::{self, BLUE, Client, ORANGE, Running, Stage};
-use crate::publish::{Coder, CoderOptions};
 use maskline_models::classes::palette;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-const VIEWS: [View; 3] = [View::Masked, View::Raw, View::Classes];
 const WAIT: Duration = Duration::from_secs(20);
 
 fn options() -> RtspOptions {
@@ -21,13 +21,10 @@ fn options() -> RtspOptions {
 fn mounted(server: &Arc<RtspServer>, name: &str) -> (Running, Mount) {
     let stage = Stage::new(160, 90).run();
     let options = CoderOptions {
-        palette: palette(&scene::classes()),
+        palette: Arc::new(Mutex::new(palette(&scene::classes()))),
         ..CoderOptions::default()
     };
-    let mount = server.mount(
-        name,
-        VIEWS.map(|view| (view, Coder::new(stage.screen.clone(), view, options.clone()))),
-    );
+    let mount = server.mount(name, &Coders::new(&stage.screen, &options));
     (stage, mount)
 }
 
