@@ -318,6 +318,8 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
     use std::time::{Duration, Instant};
 
+    const WATCHERS: Watchers = Watchers { webrtc: 2, rtsp: 3 };
+
     fn numbers(name: &str) -> StreamNumbers {
         let pulse = Pulse::default();
         pulse.enter(State::Live, "frames come");
@@ -337,6 +339,7 @@ mod tests {
             latencies: pulse.latencies(),
             recorded_bytes: 77,
             recordings_paused: 1,
+            encoder_failures: 0,
         }
     }
 
@@ -389,7 +392,7 @@ mod tests {
 
     #[test]
     fn the_page_says_what_the_stream_does_whatever_its_name() {
-        let samples = read(&render(vec![numbers("north"), numbers("a\"b\\c\nd} 7")], 2).unwrap());
+        let samples = read(&render(vec![numbers("north"), numbers("a\"b\\c\nd} 7")], WATCHERS, Vec::new()).unwrap());
         for stream in ["north", r#"a\"b\\c\nd} 7"#] {
             for (key, wanted) in [
                 (format!(r#"maskline_frames_total{{stream="{stream}",outcome="shown"}}"#), 3.0),
@@ -419,6 +422,6 @@ mod tests {
 
     #[test]
     fn without_a_stream_there_is_still_a_page() {
-        assert_eq!(read(&render(Vec::new(), 0).unwrap())["maskline_streams"], 0.0);
+        assert_eq!(read(&render(Vec::new(), WATCHERS, Vec::new()).unwrap())["maskline_streams"], 0.0);
     }
 }

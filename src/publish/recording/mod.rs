@@ -375,6 +375,7 @@ mod tests {
     use super::*;
     use names::{part_of, stamp};
     use std::fs;
+    use std::path::Path;
 
     const SIZE: (u32, u32) = (64, 48);
 
