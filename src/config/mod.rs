@@ -4,6 +4,8 @@
 //! `[overlay]` and `[output]`, and any number of `[[zone]]`.
 //! Relative paths in it count from the folder of the file, so that it means the same from wherever it is run.
 
+mod broker;
+mod outputs;
 mod paths;
 mod places;
 mod reader;

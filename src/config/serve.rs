@@ -4,9 +4,12 @@
 //! those of all streams; a stream may have a `[stream.model]` of its own.
 
 use super::reader::{Document, Problem, Section};
-use super::{PipelineConfig, Places, messages, model, overlay, paths, server, session, source, temporal, values, zones};
+use super::rtsp::{self, RtspConfig};
+use super::{PipelineConfig, Places, broker, messages, model, outputs, overlay, paths, server, session, source, temporal, values, zones};
+use crate::broker::BrokerOptions;
 use crate::error::{Kind, WithKind, fault};
 use crate::infer::Batching;
+use crate::publish::OutputOptions;
 use crate::server::ServerOptions;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
@@ -26,6 +29,10 @@ pub struct ServeConfig {
     pub shared: Shared,
     /// The HTTP server; `None` without `[server]`.
     pub server: Option<ServerOptions>,
+    /// Where messages go.
+    pub brokers: Vec<BrokerOptions>,
+    /// The RTSP server; `None` without `[rtsp]`.
+    pub rtsp: Option<RtspConfig>,
     /// The file that all this was read from.
     pub file: PathBuf,
 }
@@ -50,6 +57,8 @@ pub struct StreamConfig {
     pub pipeline: PipelineConfig,
     /// Lines of JSON are added to this file.
     pub lines: Option<PathBuf>,
+    /// Recordings, HLS, pushes.
+    pub(crate) outputs: OutputOptions,
     /// The table as it is written.
     pub table: toml::Table,
 }
@@ -104,6 +113,9 @@ impl ServeConfig {
             shared.batching = batching(s);
             shared.most_streams = s.number("max_streams", values::streams).unwrap_or(MOST_STREAMS);
         });
+        let brokers = document.tables("broker", |s| broker::broker(s, base));
+        let wants_rtsp = document.has("rtsp");
+        let rtsp = document.section("rtsp", |s| rtsp::read(s, base));
         let wanted = document.has("server");
         let server = document.section("server", |s| server::read(s, base));
         let mut names = Vec::new();
@@ -125,6 +137,8 @@ impl ServeConfig {
             streams,
             shared,
             server: wanted.then_some(server),
+            brokers: brokers.into_iter().flatten().collect(),
+            rtsp: wants_rtsp.then_some(rtsp),
             file: PathBuf::new(),
         })
     }
@@ -194,6 +208,7 @@ fn stream(section: &mut Section<'_>, base: &Path, shared: &Shared, names: &mut V
         name,
         pipeline,
         lines,
+        outputs: outputs::read(section, base),
         table: toml::Table::new(),
     }
 }

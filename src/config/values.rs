@@ -281,7 +281,7 @@ pub fn time_ns(text: &str) -> Result<u64, String> {
     Ok((whole * 1e9).round() as u64)
 }
 
-/// A span of time in nanoseconds: `500ms`, `2s`, `1.5s`.
+/// A span of time in nanoseconds: `500ms`, `2s`, `1.5s`, `10m`, `1h`.
 ///
 /// # Errors
 /// If it is no number with one of these units, or more than a day.
@@ -291,15 +291,56 @@ pub fn span_ns(text: &str) -> Result<u64, String> {
         let number = digits.parse::<f64>().ok().filter(|_| plain)?;
         Some((number * unit_ns).round()).filter(|ns| *ns <= 86_400e9)
     };
-    let ns = match text.strip_suffix("ms") {
-        Some(digits) => number(digits, 1e6),
-        None => text.strip_suffix('s').and_then(|digits| number(digits, 1e9)),
-    };
-    ns.map(|ns| ns as u64)
+    let units = [("ms", 1e6), ("s", 1e9), ("m", 60e9), ("h", 3600e9)];
+    let ns = units.iter().find_map(|(unit, ns)| Some((text.strip_suffix(unit)?, *ns)));
+    ns.and_then(|(digits, unit_ns)| number(digits, unit_ns))
+        .map(|ns| ns as u64)
         .ok_or_else(|| format!("found {text:?}, wanted a time with its unit, such as 2s or 500ms"))
 }
 
-/// The same, but more than nothing.
+/// A number of bytes with its unit: `500MB`, `1.5TB`, `2GiB`.
+///
+/// # Errors
+/// If it is no number above 0 with one of these units.
+pub fn bytes(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u64); 6] = [
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("TB", 1_000_000_000_000),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+        ("TiB", 1 << 40),
+    ];
+    let parts = UNITS
+        .iter()
+        .find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?.trim_end(), *bytes)));
+    let number = |digits: &str| {
+        let plain = digits.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        digits.parse::<f64>().ok().filter(|n| plain && *n > 0.0 && *n <= 1e6)
+    };
+    parts
+        .and_then(|(digits, unit)| Some((number(digits)? * unit as f64).round() as u64))
+        .ok_or_else(|| format!("found {text:?}, wanted bytes with their unit, such as 500MB, 20GB or 1TiB"))
+}
+
+/// A number of days, at least one.
+///
+/// # Errors
+/// If it is no whole number from 1 to 36500.
+pub fn days(text: &str) -> Result<u32, String> {
+    whole(text, "days", 36_500).map(|n| n as u32)
+}
+
+/// Segments in a playlist.
+///
+/// # Errors
+/// If it is no whole number from 3 to 1000.
+pub fn playlist(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|n| (3..=1000).contains(n));
+    number.ok_or_else(|| format!("found {text}, wanted a whole number of segments from 3 to 1000"))
+}
+
+/// A span of time above nothing.
 ///
 /// # Errors
 /// Those of [`span_ns`], and if it is 0.
@@ -320,11 +361,26 @@ mod tests {
         assert_eq!(span_ns("1.5s"), Ok(1_500_000_000));
         assert_eq!(span_ns("500ms"), Ok(500_000_000));
         assert_eq!(span_ns("0s"), Ok(0));
-        for bad in ["2", "", "s", "ms", "-1s", "1e3s", "NaNs", "infs", "1m", "90000s", "2 s", "..s"] {
+        assert_eq!((span_ns("10m"), span_ns("24h")), (Ok(600_000_000_000), Ok(86_400_000_000_000)));
+        for bad in [
+            "2", "", "s", "ms", "-1s", "1e3s", "NaNs", "infs", "m", "25h", "90000s", "2 s", "..s",
+        ] {
             assert!(span_ns(bad).unwrap_err().contains("2s or 500ms"), "{bad}");
         }
         assert_eq!(interval_ns("1s"), Ok(1_000_000_000));
         assert!(interval_ns("0s").unwrap_err().contains("above 0") && interval_ns("1").is_err());
+    }
+
+    #[test]
+    fn bytes_have_their_unit() {
+        assert_eq!(
+            (bytes("500MB"), bytes("1.5 GiB"), bytes("2TB")),
+            (Ok(500_000_000), Ok(3 << 29), Ok(2_000_000_000_000))
+        );
+        for bad in ["500", "", "MB", "-1MB", "0GB", "1e3MB", "NaNGB", "infTB", "5kB", "9999999TB"] {
+            assert!(bytes(bad).unwrap_err().contains("such as 500MB"), "{bad}");
+        }
+        assert!(days("30").is_ok() && days("0").is_err() && playlist("3").is_ok() && playlist("2").is_err());
     }
 
     #[test]

@@ -4,10 +4,13 @@ mod backoff;
 mod coder;
 mod encoder;
 mod feed;
+mod hls;
 mod hub;
+mod outputs;
 mod pipe;
 pub(crate) mod preview;
 mod publisher;
+mod push;
 mod recording;
 pub(crate) mod rtsp;
 #[cfg(test)]
@@ -19,13 +22,21 @@ pub(crate) mod webrtc;
 pub(crate) mod window;
 
 pub(crate) use coder::{Coder, CoderOptions, Coders, Unit};
+pub(crate) use hls::{Hls, HlsOptions, HlsReport};
 pub(crate) use hub::{Hub, Next, Subscription};
+pub(crate) use outputs::{OutputOptions, Outputs, OutputsReport};
 pub(crate) use publisher::{Finished, Publisher};
-pub(crate) use recording::{RecordOptions, RecordReport, RecordState, Recording};
+pub(crate) use push::{Push, PushOptions, PushReport, Target};
+pub(crate) use recording::{RecordOptions, RecordReport, RecordState, Recorded, Recording, file_stem, recorded};
 pub(crate) use view::View;
 
+use crate::error::io_fault;
 use crate::frame::ClassMap;
 use crate::media::Picture;
+use anyhow::Result;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -76,5 +87,13 @@ impl Screen {
     /// Whether somebody wants frames as they came.
     pub fn is_raw_wanted(&self) -> bool {
         self.raw_wanted.load(Ordering::Relaxed) > 0
+    }
+}
+
+/// Makes a folder, but not what it lies in: a disk that is not mounted is not replaced by a folder.
+fn make_folder(folder: &Path) -> Result<()> {
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(io_fault("make the folder", folder, error)),
+        _ => Ok(()),
     }
 }

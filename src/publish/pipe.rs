@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 const QUEUE: u64 = 30;
 /// Time between looks whether it has taken one.
 const LOOK: Duration = Duration::from_millis(5);
+/// Units that parser, muxer and sink may hold.
+const BETWEEN: u64 = 10;
 /// How long it may take for one, or for the end.
 const PATIENCE: Duration = Duration::from_secs(4);
 
@@ -25,6 +27,7 @@ pub(super) struct Pipe {
     first_ns: u64,
     last_ns: u64,
     bytes: u64,
+    units: u64,
     watch: Watch,
 }
 
@@ -51,6 +54,7 @@ impl Pipe {
             first_ns: first.pts_ns,
             last_ns: first.pts_ns,
             bytes: 0,
+            units: 0,
             watch,
         })
     }
@@ -60,9 +64,14 @@ impl Pipe {
         self.caps == unit.caps
     }
 
+    /// From the first unit to this one.
+    pub fn span_to(&self, unit: &Unit) -> Duration {
+        Duration::from_nanos(unit.pts_ns - self.first_ns)
+    }
+
     /// From the first unit to the last.
-    pub fn span_ns(&self) -> u64 {
-        self.last_ns - self.first_ns
+    pub fn span(&self) -> Duration {
+        Duration::from_nanos(self.last_ns - self.first_ns)
     }
 
     /// Of all units; what the muxer makes of them has some more.
@@ -70,16 +79,16 @@ impl Pipe {
         self.bytes
     }
 
-    /// Whether all units have been taken.
-    pub fn is_empty(&self) -> bool {
-        self.source.current_level_buffers() == 0
+    /// Whether all units went through. A sink that waits for its connection stops them, behind the few that lie in between.
+    pub fn flows(&self) -> bool {
+        self.units > BETWEEN && self.source.current_level_buffers() == 0
     }
 
-    /// Writes one unit behind the others.
+    /// Writes one unit behind the others; gives the time from the one before.
     ///
     /// # Errors
     /// What the pipeline says, or 74 where nothing is taken for four seconds.
-    pub fn write(&mut self, unit: &Unit) -> Result<()> {
+    pub fn write(&mut self, unit: &Unit) -> Result<Duration> {
         let mut buffer = unit.buffer.clone();
         let time = gst::ClockTime::from_nseconds(unit.pts_ns - self.zero_ns);
         let own = buffer.make_mut();
@@ -97,10 +106,11 @@ impl Pipe {
             std::thread::sleep(LOOK);
         }
         self.bytes += buffer.size() as u64;
-        self.last_ns = unit.pts_ns;
+        self.units += 1;
         // Refused only after a failure, which the next look finds.
         self.source.push_buffer(buffer).ok();
-        Ok(())
+        let before_ns = std::mem::replace(&mut self.last_ns, unit.pts_ns);
+        Ok(Duration::from_nanos(unit.pts_ns - before_ns))
     }
 
     /// # Errors

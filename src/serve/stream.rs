@@ -9,7 +9,7 @@ use crate::panics;
 use crate::pipeline::Pipeline;
 use crate::pipeline::hosting::{Ear, Hosting, Lender, Look, Looks};
 use crate::privacy::shown;
-use crate::publish::{CoderOptions, Coders, Publisher, Screen};
+use crate::publish::{CoderOptions, Coders, Outputs, OutputsReport, Publisher, RecordOptions, Screen};
 use crate::source::{State, StopFlag};
 use crate::stats::pulse::{Pulse, Vitals};
 use crate::testing::plain;
@@ -44,6 +44,7 @@ pub struct Stream {
     looks: Arc<Looks>,
     /// H.264 of what is shown, made while somebody takes it.
     coders: Coders,
+    outputs: Mutex<Outputs>,
     nets: Arc<dyn Lender>,
     ear: Arc<StreamEar>,
     /// Ends the run that is under way, so that the next begins.
@@ -123,6 +124,7 @@ impl Stream {
                 lines,
             }),
             coders: Coders::new(&screen, &coding),
+            outputs: Mutex::default(),
             name: config.name.clone(),
             config: Mutex::new(config),
             screen,
@@ -137,6 +139,7 @@ impl Stream {
             let thread = thread::Builder::new().name(what.into()).spawn(move || body(&stream));
             thread.context("cannot start the threads of a stream")
         };
+        stream.publish(&locked(&stream.config).clone())?;
         *locked(&stream.threads) = vec![spawn("stream", Self::supervise)?, spawn("hold", Self::hold)?];
         Ok(stream)
     }
@@ -169,6 +172,11 @@ impl Stream {
     /// The classes of its net; none before that is open.
     pub fn classes(&self) -> Vec<Class> {
         locked(&self.ear.classes).clone()
+    }
+
+    /// What is recorded of it, and where.
+    pub(crate) fn recordings(&self) -> Vec<RecordOptions> {
+        locked(&self.config).outputs.record.clone()
     }
 
     /// Its table as JSON, without secrets.
@@ -231,12 +239,31 @@ impl Stream {
         if needs_new_run(&old) != needs_new_run(&new) {
             locked(&self.run).request();
         }
+        if old.outputs != new.outputs {
+            self.publish(&new)?;
+        }
         Ok(())
+    }
+
+    /// Begins its recordings, HLS and pushes, in place of those that there are.
+    fn publish(&self, config: &StreamConfig) -> Result<()> {
+        let mut outputs = locked(&self.outputs);
+        // Those that there are finish first: they may have the same places.
+        *outputs = Outputs::default();
+        *outputs = Outputs::start(&self.coders, &self.name, &config.outputs)?;
+        Ok(())
+    }
+
+    /// Its recordings, HLS and pushes in numbers.
+    pub(crate) fn outputs(&self) -> OutputsReport {
+        locked(&self.outputs).report()
     }
 
     /// Ends it, and waits for that as long as is reasonable.
     pub(super) fn remove(&self) {
         self.end.request();
+        // What is written is finished before anything else: whoever ends us may not wait for long.
+        *locked(&self.outputs) = Outputs::default();
         let deadline = Instant::now() + PATIENCE;
         for thread in std::mem::take(&mut *locked(&self.threads)) {
             while !thread.is_finished() && Instant::now() < deadline {
@@ -336,7 +363,7 @@ fn clock(at: SystemTime) -> String {
 fn hide_secrets(value: &mut Value) {
     match value {
         Value::Object(table) => table.iter_mut().for_each(|(key, value)| match key.as_str() {
-            "password" | "passphrase" | "token" => *value = "***".into(),
+            "password" | "passphrase" | "token" | "key" => *value = "***".into(),
             _ => hide_secrets(value),
         }),
         Value::Array(list) => list.iter_mut().for_each(hide_secrets),

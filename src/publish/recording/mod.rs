@@ -6,8 +6,10 @@
 mod keep;
 mod names;
 mod segment;
+mod shelf;
 
 pub(crate) use names::file_stem;
+pub(crate) use shelf::{Recorded, recorded};
 
 use super::{Coder, Next, Subscription, Unit, View};
 use crate::error::{Kind, WithKind, fault, io_fault};
@@ -18,8 +20,6 @@ use names::Names;
 use nix::sys::statvfs::statvfs;
 use segment::{Finished, Segment};
 use serde::Serialize;
-use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -241,7 +241,7 @@ impl Writer {
 
     fn record(&mut self, unit: &Unit) -> Result<()> {
         let is_over = |Segment { pipe, .. }: &Segment| {
-            let long = pipe.span_ns() >= self.options.segment.as_nanos() as u64;
+            let long = pipe.span_to(unit) >= self.options.segment;
             let large = self.options.segment_bytes.is_some_and(|most| pipe.bytes() >= most);
             !pipe.takes(unit) || (unit.keyframe && (long || large))
         };
@@ -254,12 +254,10 @@ impl Writer {
         let Some(Segment { pipe, .. }) = &mut self.segment else {
             return Ok(());
         };
-        let before_ns = pipe.span_ns();
-        pipe.write(unit)?;
-        let added_ns = pipe.span_ns() - before_ns;
+        let added = pipe.write(unit)?;
         on(&self.board, |report| {
             report.bytes += unit.buffer.size() as u64;
-            report.seconds += added_ns as f64 / 1e9;
+            report.seconds += added.as_secs_f64();
         });
         if self.looked.elapsed() > SPACE_LOOK {
             self.looked = Instant::now();
@@ -279,7 +277,7 @@ impl Writer {
             self.missed += u64::from(self.paused.is_some());
             return Ok(false);
         }
-        make_folder(&self.options.folder)?;
+        super::make_folder(&self.options.folder)?;
         // Some more than what paused it, or it would begin and end all the time.
         let reserve = self.options.min_free_bytes;
         let wanted = if self.paused.is_some() { reserve + reserve / 8 } else { reserve };
@@ -334,14 +332,6 @@ impl Writer {
     }
 }
 
-/// Makes a folder, but not what it lies in.
-fn make_folder(folder: &Path) -> Result<()> {
-    match fs::create_dir(folder) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(io_fault("make the folder", folder, error)),
-        _ => Ok(()),
-    }
-}
-
 /// Finishes files, and looks after those that are finished, until the writer has gone.
 fn keep(mut keeper: Keeper, jobs: &Receiver<Segment>, board: &Board, stream: &str) {
     let told = |outcome: Result<()>| {
@@ -383,6 +373,7 @@ mod tests {
     use super::super::testing::{Stage, decoded_file, until};
     use super::*;
     use names::{part_of, stamp};
+    use std::fs;
 
     const SIZE: (u32, u32) = (64, 48);
 

@@ -82,6 +82,20 @@ pub(super) fn stamp(time: SystemTime) -> String {
     text.map_or_else(|_| "99991231T235959Z".into(), Into::into)
 }
 
+/// The same the other way: seconds since 1970 of a time that names have.
+pub(super) fn seconds(stamp: &str) -> Option<u64> {
+    let part = |range: std::ops::Range<usize>| stamp.get(range)?.parse::<i32>().ok();
+    let time = DateTime::from_utc(
+        part(0..4)?,
+        part(4..6)?,
+        part(6..8)?,
+        part(9..11)?,
+        part(11..13)?,
+        f64::from(part(13..15)?),
+    );
+    u64::try_from(time.ok()?.to_unix()).ok()
+}
+
 fn is_stamp(text: &str) -> bool {
     let fits = |(at, byte): (usize, u8)| match at {
         8 => byte == b'T',

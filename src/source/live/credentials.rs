@@ -22,11 +22,22 @@ pub struct Credentials {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Login {
     pub user: Option<String>,
+    /// The password.
     pub password: Option<Secret>,
 }
 
+impl Login {
+    /// The same with `other` where this one says nothing.
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            user: self.user.or(other.user),
+            password: self.password.or(other.password),
+        }
+    }
+}
+
 impl Credentials {
-    /// Asks environment and file, for the section of the configuration that this stands in.
+    /// Asks environment and file; errors name the keys of `section`.
     ///
     /// # Errors
     /// 78 where a variable is not set or the file cannot be read.

@@ -14,7 +14,7 @@ mod timeline;
 mod voice;
 
 pub use credentials::Credentials;
-pub(crate) use credentials::expand;
+pub(crate) use credentials::{Login, expand};
 pub use elements::Transport;
 pub use states::State;
 pub use voice::Notices;
