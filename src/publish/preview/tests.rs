@@ -67,7 +67,7 @@ fn a_pair_is_the_plain_picture_and_the_ids_of_the_very_same_frame() {
         "schema": "maskline.preview/1", "index": index, "pts_ns": 0, "width": 128, "height": 72, "filler": false,
         "state": "live 0", "zones_on": [true, false],
     });
-    assert_eq!((pair.index, header), (index, wanted));
+    assert_eq!(header, wanted);
     let decoded = scene::decode_jpeg(jpeg);
     assert_eq!((decoded.width, decoded.height), (64, 36));
     decoded.expect(BLUE, "plain picture");
