@@ -23,7 +23,7 @@ pub(crate) use hub::{Hub, Next, Subscription};
 pub(crate) use outputs::{OutputOptions, Outputs, OutputsReport};
 pub(crate) use publisher::{Finished, Publisher};
 pub(crate) use push::{Push, PushOptions, PushReport, Target};
-pub(crate) use recording::{RecordOptions, RecordReport, Recording, file_stem};
+pub(crate) use recording::{RecordOptions, RecordReport, Recorded, Recording, file_stem, recorded};
 pub(crate) use view::View;
 
 use crate::error::io_fault;

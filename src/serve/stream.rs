@@ -9,7 +9,7 @@ use crate::panics;
 use crate::pipeline::Pipeline;
 use crate::pipeline::hosting::{Ear, Hosting, Lender, Look, Looks};
 use crate::privacy::shown;
-use crate::publish::{CoderOptions, Coders, Outputs, OutputsReport, Publisher, Screen};
+use crate::publish::{CoderOptions, Coders, Outputs, OutputsReport, Publisher, Recorded, Screen, recorded};
 use crate::source::{State, StopFlag};
 use crate::stats::pulse::{Pulse, Vitals};
 use crate::testing::plain;
@@ -252,6 +252,14 @@ impl Stream {
     /// Its recordings, HLS and pushes in numbers.
     pub(crate) fn outputs(&self) -> OutputsReport {
         locked(&self.outputs).report()
+    }
+
+    /// Its finished recordings, the newest first.
+    pub(crate) fn recorded(&self) -> Vec<Recorded> {
+        let options = locked(&self.config).outputs.record.clone();
+        let mut all: Vec<_> = options.iter().flat_map(|options| recorded(&self.name, options)).collect();
+        all.sort_by_key(|recorded| std::cmp::Reverse(recorded.begun));
+        all
     }
 
     /// Ends it, and waits for that as long as is reasonable.

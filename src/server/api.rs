@@ -5,6 +5,7 @@ use super::ask::{Json, Named};
 use super::fail::{ErrorBody, Fail};
 use super::metrics::{self, StreamNumbers};
 use crate::error::{Kind, WithKind};
+use crate::publish::OutputsReport;
 use crate::serve::Stream;
 use crate::stats::pulse::Vitals;
 use anyhow::Result;
@@ -28,6 +29,9 @@ pub(super) struct StreamView {
     #[schema(value_type = Object)]
     settings: Value,
     vitals: Vitals,
+    /// Its recordings, HLS and pushes in numbers.
+    #[schema(value_type = Object)]
+    outputs: OutputsReport,
     /// What its net tells apart; empty before the net is open.
     classes: Vec<ClassView>,
 }
@@ -97,6 +101,7 @@ impl From<&Arc<Stream>> for StreamView {
             name: stream.name().into(),
             settings: stream.settings(),
             vitals: stream.vitals(),
+            outputs: stream.outputs(),
             classes: stream.classes().iter().map(ClassView::from).collect(),
         }
     }

@@ -3,6 +3,7 @@
 use super::api::apart;
 use super::ask::Named;
 use super::fail::{ErrorBody, Fail};
+use crate::publish::Recorded;
 use crate::serve::Stream;
 use axum::Json;
 use axum::body::Body;
@@ -10,6 +11,7 @@ use axum::extract::{Path, Request};
 use axum::response::Response;
 use serde::Serialize;
 use std::path::PathBuf;
+use std::time::UNIX_EPOCH;
 use tower_http::services::ServeFile;
 use utoipa::ToSchema;
 
@@ -49,6 +51,14 @@ pub(super) async fn file(Named(stream): Named, Path((_, file)): Path<(String, St
 }
 
 fn found(stream: &Stream) -> Vec<(PathBuf, RecordingView)> {
-    let _ = stream;
-    Vec::new()
+    let view = |recorded: Recorded| {
+        let since = recorded.begun.duration_since(UNIX_EPOCH).ok();
+        let view = RecordingView {
+            file: recorded.path.file_name()?.to_str()?.to_owned(),
+            bytes: recorded.bytes,
+            start_ms: since.map(|since| since.as_millis() as u64),
+        };
+        Some((recorded.path, view))
+    };
+    stream.recorded().into_iter().filter_map(view).collect()
 }

@@ -7,6 +7,7 @@ mod keep;
 mod names;
 mod segment;
 
+pub(crate) use keep::{Recorded, recorded};
 pub(crate) use names::file_stem;
 
 use super::{Coder, Next, Subscription, Unit, View};

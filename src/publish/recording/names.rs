@@ -4,7 +4,7 @@ use super::super::View;
 use gstreamer::glib::DateTime;
 use sha2::{Digest, Sha256};
 use std::ffi::OsStr;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What a file is called while it is written.
 const PART: &str = ".part";
@@ -69,6 +69,16 @@ impl Names {
     }
 }
 
+impl Named {
+    /// When the file begins.
+    pub fn time(&self) -> SystemTime {
+        let time = DateTime::from_iso8601(&self.stamp, None);
+        // A name such as `gate-20269999T999999Z.mp4` has our form but no time.
+        let seconds = time.map_or(0, |time| time.to_unix().max(0));
+        UNIX_EPOCH + Duration::from_secs(seconds as u64)
+    }
+}
+
 /// The name that a file has until it is finished.
 pub(super) fn part_of(name: &str) -> String {
     format!("{name}{PART}")
@@ -113,7 +123,6 @@ pub(crate) fn file_stem(stream: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn a_file_is_called_by_stream_and_time_and_its_name_is_read_back() {
