@@ -145,6 +145,9 @@ pub struct RunArgs {
     /// Writes a PNG with six frames of the masked video
     #[arg(long, value_name = "FILE")]
     pub sheet: Option<PathBuf>,
+    /// Shows the masked video in a window; closing it ends the run
+    #[arg(long)]
+    pub window: bool,
     /// How much time H.264 takes for a smaller file: ultrafast to medium, as in x264 [default: superfast, with --hold-fps ultrafast]
     #[arg(long, value_name = "SPEED", value_parser = values::speed)]
     pub speed: Option<Speed>,
@@ -609,6 +612,7 @@ impl RunArgs {
         set_some(&mut config.output.json, &self.json);
         set_some(&mut config.output.report, &self.report);
         set_some(&mut config.output.sheet, &self.sheet);
+        config.output.window |= self.window;
         set_some(&mut config.output.speed, &self.speed);
         set_some(&mut config.output.quality, &self.quality);
         if self.overwrite {
@@ -646,6 +650,7 @@ impl RunArgs {
             (self.json.is_some(), "output.json"),
             (self.report.is_some(), "output.report"),
             (self.sheet.is_some(), "output.sheet"),
+            (self.window, "output.window"),
             (self.speed.is_some(), "output.speed"),
             (self.quality.is_some(), "output.quality"),
         ] {

@@ -3,6 +3,7 @@
 //! `source -> (motion) -> preprocess -> infer -> postprocess -> (carry) -> overlay -> sink`, one thread a stage, never backwards.
 
 pub mod bench;
+pub mod broker;
 pub mod cli;
 pub mod color;
 pub mod commands;

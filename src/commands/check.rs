@@ -69,7 +69,7 @@ fn stream(config: &PipelineConfig, strict: bool) -> Vec<String> {
 }
 
 /// Everything that is wrong with model, head, size and classes.
-fn model_problems(config: &PipelineConfig, strict: bool) -> Vec<String> {
+pub(super) fn model_problems(config: &PipelineConfig, strict: bool) -> Vec<String> {
     let model = &config.model;
     let at = |key: &str, problem: String| config.places.prefix(key) + &problem;
     let contract = match contract(config, strict) {

@@ -1,9 +1,10 @@
 //! `maskline serve`
 
 use crate::cli::ServeArgs;
+use crate::commands::check;
 use crate::commands::run::Talk;
 use crate::config::serve::ServeConfig;
-use crate::error::Kind;
+use crate::error::{Kind, fault};
 use crate::log;
 use crate::serve::{Host, ServeEvent};
 use crate::server::Server;
@@ -24,6 +25,15 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Those of [`ServeConfig::load`] and [`Host::start`].
 pub fn run(args: &ServeArgs, talk: Talk) -> Result<Option<Kind>> {
     let config = ServeConfig::load(&args.file)?;
+    // What is wrong on every machine and at every time is no reason to try again and again.
+    let problems: Vec<_> = config
+        .streams
+        .iter()
+        .flat_map(|s| check::model_problems(&s.pipeline, true))
+        .collect();
+    if !problems.is_empty() {
+        return Err(fault(Kind::Config, problems.join("\n")));
+    }
     log::start(args.log, talk)?;
     let (stop, reload) = (StopFlag::default(), StopFlag::default());
     let caught = signals::watch_and_reload(stop.clone(), reload.clone())?;

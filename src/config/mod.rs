@@ -4,10 +4,12 @@
 //! `[overlay]` and `[output]`, and any number of `[[zone]]`.
 //! Relative paths in it count from the folder of the file, so that it means the same from wherever it is run.
 
+mod broker;
 mod outputs;
 mod paths;
 mod places;
 mod reader;
+mod rtsp;
 pub mod serve;
 mod server;
 pub mod values;
@@ -101,6 +103,8 @@ pub struct OutputConfig {
     pub report: Option<PathBuf>,
     /// PNG with six frames of the masked video.
     pub sheet: Option<PathBuf>,
+    /// Whether the masked video is shown in a window.
+    pub window: bool,
     /// How much time H.264 takes for a smaller file; `None` for the default, which is the fastest where a rate is to be held.
     pub speed: Option<Speed>,
     /// Constant quality of the video, 0 (best) to 51; `None` for the default.
@@ -270,6 +274,7 @@ fn output(section: &mut Section<'_>, base: &Path) -> OutputConfig {
         json: file("json"),
         report: file("report"),
         sheet: file("sheet"),
+        window: section.flag("window").unwrap_or_default(),
         speed: section.text("speed", values::speed),
         quality: section.number("quality", values::quality),
         threads: section.number("threads", values::threads),

@@ -4,7 +4,9 @@
 //! those of all streams; a stream may have a `[stream.model]` of its own.
 
 use super::reader::{Document, Problem, Section};
-use super::{PipelineConfig, Places, messages, model, outputs, overlay, paths, server, session, source, temporal, values, zones};
+use super::rtsp::{self, RtspConfig};
+use super::{PipelineConfig, Places, broker, messages, model, outputs, overlay, paths, server, session, source, temporal, values, zones};
+use crate::broker::BrokerOptions;
 use crate::error::{Kind, WithKind, fault};
 use crate::infer::Batching;
 use crate::publish::OutputOptions;
@@ -27,6 +29,10 @@ pub struct ServeConfig {
     pub shared: Shared,
     /// The HTTP server; `None` without `[server]`.
     pub server: Option<ServerOptions>,
+    /// Where messages go.
+    pub brokers: Vec<BrokerOptions>,
+    /// The RTSP server; `None` without `[rtsp]`.
+    pub rtsp: Option<RtspConfig>,
     /// The file that all this was read from.
     pub file: PathBuf,
 }
@@ -107,6 +113,9 @@ impl ServeConfig {
             shared.batching = batching(s);
             shared.most_streams = s.number("max_streams", values::streams).unwrap_or(MOST_STREAMS);
         });
+        let brokers = document.tables("broker", |s| broker::broker(s, base));
+        let wants_rtsp = document.has("rtsp");
+        let rtsp = document.section("rtsp", |s| rtsp::read(s, base));
         let wanted = document.has("server");
         let server = document.section("server", |s| server::read(s, base));
         let mut names = Vec::new();
@@ -128,6 +137,8 @@ impl ServeConfig {
             streams,
             shared,
             server: wanted.then_some(server),
+            brokers: brokers.into_iter().flatten().collect(),
+            rtsp: wants_rtsp.then_some(rtsp),
             file: PathBuf::new(),
         })
     }
@@ -180,13 +191,7 @@ fn stream(section: &mut Section<'_>, base: &Path, shared: &Shared, names: &mut V
             false => shared.pipeline.model.clone(),
         },
         session: shared.pipeline.session.clone(),
-        temporal: section.section("temporal", |s| {
-            let lookahead = s.has("lookahead");
-            let mut temporal = temporal(s);
-            // Waiting for the next key frame makes what is shown older.
-            temporal.lookahead &= lookahead;
-            temporal
-        }),
+        temporal: section.section("temporal", temporal),
         zones: zones::read_in(section),
         overlay: section.section("overlay", overlay),
         places: Places::default(),
@@ -253,7 +258,6 @@ mod tests {
             source.input = "clip.mp4"
             model.name = "b.onnx"
             messages = { file = "south.jsonl", every = "1s" }
-            temporal.lookahead = true
         "#;
         let config = ServeConfig::parse(text, Path::new("deep")).unwrap();
         let [north, south] = &config.streams[..] else {
@@ -266,7 +270,7 @@ mod tests {
         assert_eq!((north.name.as_str(), north.pipeline.overlay.alpha), ("north gate", 0.25));
         assert_eq!(north.pipeline.model.name.as_deref(), Some("a.onnx"));
         assert_eq!(north.pipeline.zones[0].name, "lane");
-        assert!(north.pipeline.source.live && !north.pipeline.temporal.lookahead && south.pipeline.temporal.lookahead);
+        assert!(north.pipeline.source.live && south.pipeline.source.live);
         assert_eq!(south.pipeline.model.name.as_deref(), Some("b.onnx"));
         assert_eq!(south.pipeline.source.input, "deep/clip.mp4");
         assert_eq!(south.lines.as_deref(), Some(Path::new("deep/south.jsonl")));

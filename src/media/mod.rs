@@ -83,7 +83,11 @@ fn package(factory: &str) -> &'static str {
             "gstreamer1.0-plugins-good"
         }
         "rtspsrc" | "udpsrc" | "souphttpsrc" | "v4l2src" => "gstreamer1.0-plugins-good",
-        "srtsrc" | "tsdemux" | "hlsdemux" => "gstreamer1.0-plugins-bad",
+        "ximagesink" => "gstreamer1.0-x",
+        "rtph264pay" | "jpegenc" => "gstreamer1.0-plugins-good",
+        // It needs the second for its connections.
+        "webrtcbin" => "gstreamer1.0-plugins-bad gstreamer1.0-nice",
+        "h264parse" | "srtsrc" | "tsdemux" | "hlsdemux" => "gstreamer1.0-plugins-bad",
         _ => "gstreamer1.0-plugins-base",
     }
 }

@@ -31,6 +31,7 @@ use crate::overlay::{Overlay, OverlayOptions};
 use crate::pending::PendingFile;
 use crate::postprocess::Postprocessor;
 use crate::preprocess::Preprocessor;
+use crate::publish::window::Windowed;
 use crate::sheet::ContactSheet;
 use crate::sink::ClassVideo;
 use crate::sink::masks::MaskWriter;
@@ -353,7 +354,10 @@ impl Pipeline {
     /// # Errors
     /// One line with its kind ([`crate::error`]).
     pub fn open(self) -> Result<Ready> {
-        let Self { config, stop, .. } = self;
+        let Self { mut config, stop, .. } = self;
+        let live = config.source.live || source::is_address(&config.source.input);
+        // Waiting for the next key frame makes maps better, and what is shown older.
+        config.temporal.lookahead &= !live;
         // A run that ends by itself raises its flag, which must not end the next one.
         let stop = stop.inner();
         check_values(&config)?;
@@ -379,12 +383,11 @@ impl Pipeline {
         let input = &model.contract.input;
         let fit = Fit::plan(input, format.width, format.height, config.model.size).kind_config();
         let fit = fit.at("model.size", &config)?;
-        let is_seen = config.output.video.is_some() || hosting.is_some();
+        let is_seen = config.output.video.is_some() || config.output.window || hosting.is_some();
         let overlay = || overlay_of(&head.classes, &format, &config.overlay, &config.zones).at("overlay.only", &config);
         let overlay = is_seen.then(overlay).transpose()?;
         check_zones(&config, &head.classes)?;
         let zones = (!config.zones.is_empty()).then(|| Watch::new(&config.zones, &head.classes));
-        let live = config.source.live || source::is_address(&config.source.input);
         let one = live || config.temporal.is_sparse();
         let head_name = config.model.head.as_deref();
         let (segmenters, provider) = match &hosting {
@@ -422,6 +425,10 @@ impl Pipeline {
         let sink = match &config.output.video {
             Some(video) => sink::create(video, &format, packets, &sink_options(&config))?,
             None => sink::null(),
+        };
+        let sink = match config.output.window {
+            true => Box::new(Windowed::new(sink, &config.source.input, stop.clone())?),
+            false => sink,
         };
         let model_used = ModelUsed {
             name: model.contract.name.clone(),
@@ -676,6 +683,7 @@ fn temporal(options: &TemporalOptions, format: &VideoFormat, model: &Model, clas
         lookout: Lookout::new(options, format)?,
         carrier: Carrier::new(options, format, classes)?,
         frames_around: options.frames_around(format),
+        frames_live: options.frames_live(),
     }))
 }
 

@@ -62,8 +62,8 @@ pub(crate) fn problems(config: &PipelineConfig, depth: Depth) -> Vec<Fault> {
     }
     if let Some(folder) = &output.masks {
         problems.extend(masks(config, folder, depth));
-    } else if files.is_empty() {
-        let wanted = "wanted at least one of --output, --masks, --class-video, --json, --report, --sheet (video, masks, class_video, json, report, sheet in [output])";
+    } else if files.is_empty() && !output.window {
+        let wanted = "wanted at least one of --output, --masks, --class-video, --json, --report, --sheet, --window (video, masks, class_video, json, report, sheet, window in [output])";
         problems.push(fault(Kind::Usage, format!("found nothing to write, {wanted}")));
     }
     problems

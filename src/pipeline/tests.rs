@@ -188,6 +188,7 @@ fn carry(set: &mut Set, options: &TemporalOptions) {
     set.stages.temporal = Some(Temporal {
         lookout: Lookout::new(options, &set.stages.source.format).unwrap(),
         carrier: Carrier::new(options, &set.stages.source.format, &[]).unwrap(),
+        frames_live: 3,
         frames_around: options.frames_around(&set.stages.source.format),
     });
 }

@@ -65,6 +65,8 @@ pub(super) struct Temporal {
     pub carrier: Carrier<(Frame, Duration)>,
     /// Frames that may wait on their way around the net.
     pub frames_around: usize,
+    /// Frames of a live source that may be on their way until they have their maps.
+    pub frames_live: usize,
 }
 
 /// What a run found out about itself.
@@ -167,8 +169,8 @@ pub(super) fn run(stages: Stages, stop: StopFlag, progress: impl FnMut(u64) + Se
     let verdict = crew.verdict();
 
     let depth = if stages.live { LIVE_QUEUE_DEPTH_FRAMES } else { QUEUE_DEPTH_FRAMES };
-    // Carried maps need the frames between those that are inferred, so that those may not be held back.
-    let gate = (stages.live && stages.temporal.is_none()).then(|| Gate::new(stages.segmenters.len()));
+    let room = stages.temporal.as_ref().map_or(stages.segmenters.len(), |t| t.frames_live);
+    let gate = stages.live.then(|| Gate::new(room));
     let (tx, frames) = queues(1, depth);
     let (mut source, mut tx) = (stages.source.frames, Outbox::new(tx));
     let mut meter = Meter::new(Stage::Source, 0);
@@ -228,12 +230,11 @@ pub(super) fn run(stages: Stages, stop: StopFlag, progress: impl FnMut(u64) + Se
     };
 
     for ((net, rx), tx) in stages.segmenters.into_iter().zip(prepared).zip(done) {
-        let exit = gate.as_ref().map(Gate::exit);
+        // Where maps are carried, a frame has its way behind it only when it has its map.
+        let exit = gate.as_ref().filter(|_| carrier.is_none()).map(Gate::exit);
         let infer = infer_step(net, stages.model.clone(), pool.clone(), exit);
         relay(&mut crew, Stage::Infer, &tally, Inbox::new(vec![rx]), Outbox::new(vec![tx]), infer)?;
     }
-
-    drop(gate); // the nets hold it now
 
     let (tx, mut segmented) = queues(1, depth);
     let tx = Outbox::new(tx);
@@ -243,15 +244,18 @@ pub(super) fn run(stages: Stages, stop: StopFlag, progress: impl FnMut(u64) + Se
             let (to_carry, mapped) = queues(1, depth);
             relay(&mut crew, Stage::Postprocess, &tally, join, Outbox::new(to_carry), postprocess)?;
             let told = tally.clone();
-            let mut carry = Some((carrier, Inbox::new(mapped), tx));
+            let exit = gate.as_ref().map(Gate::exit);
+            let mut carry = Some((carrier, Inbox::new(mapped), tx, exit));
             crew.spawn(Stage::Carry, move || {
-                let (carrier, inbox, outbox) = carry.take().expect("the crew calls a body once");
-                carry_maps(carrier, inbox, outbox, &told);
+                let (carrier, inbox, outbox, exit) = carry.take().expect("the crew calls a body once");
+                carry_maps(carrier, inbox, outbox, exit.as_ref(), &told);
                 Ok(())
             })?;
         }
         None => relay(&mut crew, Stage::Postprocess, &tally, join, tx, EveryFrame(postprocess))?,
     }
+
+    drop(gate); // those that let frames pass hold it now
 
     if stages.record.has_work() {
         let (tx, recorded) = queues(1, depth);
@@ -426,10 +430,19 @@ impl Step<Way<Inferred, Sighted>, Segmented> for EveryFrame {
 }
 
 /// Gives frames that were not inferred their class maps. A frame may wait for later ones.
-fn carry_maps(mut carrier: Carrier<(Frame, Duration)>, mut inbox: impl Take<Mapped>, mut outbox: impl Put<Segmented>, tally: &Shared) {
+fn carry_maps(
+    mut carrier: Carrier<(Frame, Duration)>,
+    mut inbox: impl Take<Mapped>,
+    mut outbox: impl Put<Segmented>,
+    exit: Option<&Exit>,
+    tally: &Shared,
+) {
     let mut meter = Meter::new(Stage::Carry, QUEUE_DEPTH_FRAMES);
     let mut put = |carried: Carried<(Frame, Duration)>| {
         let (frame, inference) = carried.item;
+        if let Some(exit) = exit {
+            exit.pass();
+        }
         outbox.put(Segmented {
             frame,
             map: carried.map,

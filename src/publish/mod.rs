@@ -3,6 +3,7 @@
 mod backoff;
 mod coder;
 mod encoder;
+mod feed;
 mod hls;
 mod hub;
 mod outputs;
@@ -11,11 +12,14 @@ pub(crate) mod preview;
 mod publisher;
 mod push;
 mod recording;
+pub(crate) mod rtsp;
 #[cfg(test)]
 mod scene;
 #[cfg(test)]
 mod testing;
 mod view;
+pub(crate) mod webrtc;
+pub(crate) mod window;
 
 pub(crate) use coder::{Coder, CoderOptions, Coders, Unit};
 pub(crate) use hls::{Hls, HlsOptions, HlsReport};
@@ -23,7 +27,7 @@ pub(crate) use hub::{Hub, Next, Subscription};
 pub(crate) use outputs::{OutputOptions, Outputs, OutputsReport};
 pub(crate) use publisher::{Finished, Publisher};
 pub(crate) use push::{Push, PushOptions, PushReport, Target};
-pub(crate) use recording::{RecordOptions, RecordReport, Recorded, Recording, file_stem, recorded};
+pub(crate) use recording::{RecordOptions, RecordReport, RecordState, Recorded, Recording, file_stem, recorded};
 pub(crate) use view::View;
 
 use crate::error::io_fault;

@@ -3,7 +3,7 @@
 use crate::privacy::shown;
 use serde::Serialize;
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::broadcast;
 use utoipa::ToSchema;
@@ -64,17 +64,21 @@ pub struct ServeEvent {
 }
 
 /// All events of a process.
-#[derive(Debug)]
 pub struct Events {
     kept: Mutex<(u64, VecDeque<ServeEvent>)>,
     tell: broadcast::Sender<ServeEvent>,
+    taker: OnceLock<Taker>,
 }
+
+/// Takes every event and does not wait.
+type Taker = Box<dyn Fn(&ServeEvent) + Send + Sync>;
 
 impl Default for Events {
     fn default() -> Self {
         Self {
             kept: Mutex::default(),
             tell: broadcast::channel(BEHIND).0,
+            taker: OnceLock::new(),
         }
     }
 }
@@ -102,8 +106,16 @@ impl Events {
             kept.1.pop_front();
         }
         kept.1.push_back(event.clone());
+        if let Some(taker) = self.taker.get() {
+            taker(&event);
+        }
         // Told under the lock, so that listeners get them in order. Nobody may be listening.
         self.tell.send(event).ok();
+    }
+
+    /// From now on this takes every event as well. There is one at most.
+    pub(super) fn hand_to(&self, taker: impl Fn(&ServeEvent) + Send + Sync + 'static) {
+        self.taker.set(Box::new(taker)).ok();
     }
 
     /// The kept events from this id on, oldest first.

@@ -1,14 +1,20 @@
 //! The host: all streams of the process.
 
 use super::events::{Events, Happening};
+use super::lines;
 use super::nets::Nets;
 use super::stream::{LineTaker, Stream};
+use crate::broker::{self, BrokerOptions, Courier, Message, MessageKind};
 use crate::config::serve::{ServeConfig, Shared, StreamConfig};
 use crate::error::{Kind, fault};
 use crate::pipeline::hosting::Lender;
 use crate::privacy::shown;
-use crate::source::is_address;
+use crate::publish::View;
+use crate::publish::rtsp::{Mount, RtspServer};
+use crate::publish::webrtc::WebRtc;
+use crate::source::{Notices, is_address};
 use anyhow::Result;
+use maskline_models::builtin;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,6 +27,9 @@ pub struct Host {
     nets: Arc<dyn Lender>,
     events: Arc<Events>,
     lines: Vec<LineTaker>,
+    couriers: Arc<Vec<Courier>>,
+    rtsp: Option<Arc<RtspServer>>,
+    webrtc: WebRtc,
     streams: RwLock<BTreeMap<String, Entry>>,
 }
 
@@ -28,6 +37,8 @@ struct Entry {
     stream: Arc<Stream>,
     /// Stands in the file, and follows it when it is read again.
     from_file: bool,
+    /// Its addresses at the RTSP server.
+    _mount: Option<Mount>,
 }
 
 /// Keys of a stream's table that only the file may hold: they name places on this machine.
@@ -45,10 +56,15 @@ impl Host {
 
     /// The same with these nets.
     pub(super) fn start_with(config: ServeConfig, nets: Arc<dyn Lender>) -> Result<Arc<Self>> {
+        let events = Arc::<Events>::default();
+        let couriers = couriers(&config.brokers, &events)?;
         let host = Self {
             nets,
-            events: Arc::default(),
-            lines: Vec::new(),
+            events,
+            lines: lines_to(&couriers),
+            couriers,
+            rtsp: config.rtsp.map(|rtsp| RtspServer::start(&rtsp.options()?)).transpose()?,
+            webrtc: WebRtc::default(),
             streams: RwLock::default(),
             file: config.file,
             shared: config.shared,
@@ -69,10 +85,17 @@ impl Host {
             let text = format!("there are {most} streams already, the most there may be: remove one, or set max_streams in [execution]");
             return Err(fault(Kind::Temporary, text));
         }
-        let stream = Stream::start(config, self.nets.clone(), self.events.clone(), self.lines.clone())?;
+        let mut takers = self.lines.clone();
+        if let Some(file) = &config.lines {
+            takers.push(lines::to_file(file, self.events.clone())?);
+        }
+        let stream = Stream::start(config, self.nets.clone(), self.events.clone(), takers)?;
+        let views = [View::Masked, View::Raw, View::Classes];
+        let coders = views.map(|view| (view, stream.coders().of(view).clone()));
         let entry = Entry {
             stream: stream.clone(),
             from_file,
+            _mount: self.rtsp.as_ref().map(|rtsp| rtsp.mount(&name, coders)),
         };
         streams.insert(name, entry);
         Ok(stream)
@@ -169,6 +192,21 @@ impl Host {
         Ok(done)
     }
 
+    /// Where the RTSP server shows a view of a stream, if there is one.
+    pub(crate) fn rtsp_url(&self, name: &str, view: View) -> Option<String> {
+        Some(self.rtsp.as_ref()?.url(name, view))
+    }
+
+    /// Browsers that watch.
+    pub(crate) fn webrtc(&self) -> &WebRtc {
+        &self.webrtc
+    }
+
+    /// How the connections to brokers are, in the order of the file.
+    pub fn brokers(&self) -> Vec<broker::Report> {
+        self.couriers.iter().map(Courier::report).collect()
+    }
+
     /// What happened.
     pub fn events(&self) -> &Events {
         &self.events
@@ -214,6 +252,49 @@ impl Host {
     }
 }
 
+/// One courier for each broker; events go to all of them.
+fn couriers(options: &[BrokerOptions], events: &Arc<Events>) -> Result<Arc<Vec<Courier>>> {
+    let start = |options: &BrokerOptions| {
+        let events = events.clone();
+        let say = move |line: &str| events.add(None, None, Happening::Output { what: line.into() });
+        Courier::start(options, Notices::to(say))
+    };
+    let couriers = Arc::new(options.iter().map(start).collect::<Result<Vec<_>>>()?);
+    // Weak, since couriers tell events of themselves.
+    let to = Arc::downgrade(&couriers);
+    events.hand_to(move |event| {
+        let (Some(couriers), Some(stream)) = (to.upgrade(), &event.stream) else {
+            return;
+        };
+        let Ok(bytes) = serde_json::to_vec(event) else { return };
+        for courier in &*couriers {
+            courier.send(Message {
+                stream: stream.as_str().into(),
+                kind: MessageKind::Event,
+                bytes: bytes.clone(),
+            });
+        }
+    });
+    Ok(couriers)
+}
+
+/// What takes the lines of all streams to the brokers; nothing where there is none.
+fn lines_to(couriers: &Arc<Vec<Courier>>) -> Vec<LineTaker> {
+    if couriers.is_empty() {
+        return Vec::new();
+    }
+    let couriers = couriers.clone();
+    vec![Arc::new(move |stream: &Arc<str>, line: &[u8]| {
+        for courier in &*couriers {
+            courier.send(Message {
+                stream: stream.clone(),
+                kind: MessageKind::Frame,
+                bytes: line.to_vec(),
+            });
+        }
+    })]
+}
+
 fn all(checks: impl Iterator<Item = Result<(), String>>) -> Result<(), String> {
     let problems: Vec<_> = checks.filter_map(Result::err).collect();
     if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
@@ -235,6 +316,14 @@ fn check_foreign(value: &Value, name: Option<&str>) -> Result<()> {
         && !(is_address(input) || input.starts_with("test:"))
     {
         return refuse("source.input is a file, wanted an address, device: or test:; files stand in the pipeline file".into());
+    }
+    if let Some(model) = value.pointer("/model/name").and_then(Value::as_str)
+        && !builtin::names().contains(&model.trim_start_matches("builtin:"))
+    {
+        return refuse(format!(
+            "found the model {model:?}, wanted a built-in one: {}; files stand in the pipeline file",
+            builtin::names().join(", ")
+        ));
     }
     fn walk(value: &Value) -> Option<String> {
         match value {
@@ -287,6 +376,7 @@ mod tests {
             json!({"name": "a", "source": {"input": "rtsp://cam/1", "password_file": "/etc/shadow"}}),
             json!({"name": "a", "source": {"input": "rtsp://cam/1", "password": "${HOME}"}}),
             json!({"name": "a", "source": {"input": "test:"}, "record": [{"folder": "/"}]}),
+            json!({"name": "a", "source": {"input": "test:"}, "model": {"name": "/tmp/net.onnx"}}),
             json!({"name": "a", "source": {"input": "test:"}, "messages": {"file": "/tmp/x"}}),
             json!(["a"]),
         ] {

@@ -2,6 +2,7 @@
 
 pub mod events;
 mod host;
+mod lines;
 mod nets;
 #[cfg(test)]
 mod soak;

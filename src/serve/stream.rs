@@ -9,7 +9,7 @@ use crate::panics;
 use crate::pipeline::Pipeline;
 use crate::pipeline::hosting::{Ear, Hosting, Lender, Look, Looks};
 use crate::privacy::shown;
-use crate::publish::{CoderOptions, Coders, Outputs, OutputsReport, Publisher, Recorded, Screen, recorded};
+use crate::publish::{CoderOptions, Coders, Outputs, OutputsReport, Publisher, RecordOptions, Screen};
 use crate::source::{State, StopFlag};
 use crate::stats::pulse::{Pulse, Vitals};
 use crate::testing::plain;
@@ -174,6 +174,11 @@ impl Stream {
         locked(&self.ear.classes).clone()
     }
 
+    /// What is recorded of it, and where.
+    pub(crate) fn recordings(&self) -> Vec<RecordOptions> {
+        locked(&self.config).outputs.record.clone()
+    }
+
     /// Its table as JSON, without secrets.
     pub fn settings(&self) -> Value {
         let mut table = self.table();
@@ -252,14 +257,6 @@ impl Stream {
     /// Its recordings, HLS and pushes in numbers.
     pub(crate) fn outputs(&self) -> OutputsReport {
         locked(&self.outputs).report()
-    }
-
-    /// Its finished recordings, the newest first.
-    pub(crate) fn recorded(&self) -> Vec<Recorded> {
-        let options = locked(&self.config).outputs.record.clone();
-        let mut all: Vec<_> = options.iter().flat_map(|options| recorded(&self.name, options)).collect();
-        all.sort_by_key(|recorded| std::cmp::Reverse(recorded.begun));
-        all
     }
 
     /// Ends it, and waits for that as long as is reasonable.

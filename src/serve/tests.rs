@@ -201,6 +201,23 @@ fn the_newest_frame_is_shown_however_slow_the_net_is() {
 }
 
 #[test]
+fn carried_maps_grow_no_older_than_one_inference_and_the_frames_behind_it() {
+    let takes = Duration::from_millis(200);
+    let streams = stream("a", "test:ball?width=64&height=48&rate=30") + "temporal.every = 3\n";
+    let (_folder, host) = host(&streams, takes);
+    let a = host.stream("a").unwrap();
+    until("forty frames", || shown(&a) > 40);
+    let vitals = a.vitals();
+    host.end();
+    // At most four frames are on their way: one or two inferences.
+    assert!(vitals.latency.unwrap().max_ms < 700.0, "{vitals:?}");
+    assert!(
+        vitals.frames.inferred < vitals.frames.shown && vitals.frames.replaced > 10,
+        "{vitals:?}"
+    );
+}
+
+#[test]
 fn a_file_that_is_read_again_adds_changes_and_removes() {
     crate::panics::keep_quiet();
     let folder = tempfile::tempdir().unwrap();

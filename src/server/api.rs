@@ -4,8 +4,9 @@ use super::App;
 use super::ask::{Json, Named};
 use super::fail::{ErrorBody, Fail};
 use super::metrics::{self, StreamNumbers};
+use crate::broker::Report;
 use crate::error::{Kind, WithKind};
-use crate::publish::OutputsReport;
+use crate::publish::{OutputsReport, RecordState, View};
 use crate::serve::Stream;
 use crate::stats::pulse::Vitals;
 use anyhow::Result;
@@ -29,11 +30,13 @@ pub(super) struct StreamView {
     #[schema(value_type = Object)]
     settings: Value,
     vitals: Vitals,
-    /// Its recordings, HLS and pushes in numbers.
-    #[schema(value_type = Object)]
-    outputs: OutputsReport,
     /// What its net tells apart; empty before the net is open.
     classes: Vec<ClassView>,
+    /// What its recordings, HLS and pushes have done, in the order of the file.
+    #[schema(value_type = Object)]
+    outputs: OutputsReport,
+    /// Where players find the masked stream, if there is an RTSP server.
+    rtsp: Option<String>,
 }
 
 /// One class.
@@ -95,14 +98,15 @@ impl From<&Class> for ClassView {
     }
 }
 
-impl From<&Arc<Stream>> for StreamView {
-    fn from(stream: &Arc<Stream>) -> Self {
+impl StreamView {
+    fn new(app: &App, stream: &Stream) -> Self {
         Self {
             name: stream.name().into(),
             settings: stream.settings(),
             vitals: stream.vitals(),
-            outputs: stream.outputs(),
             classes: stream.classes().iter().map(ClassView::from).collect(),
+            outputs: stream.outputs(),
+            rtsp: app.host.rtsp_url(stream.name(), View::Masked),
         }
     }
 }
@@ -110,7 +114,8 @@ impl From<&Arc<Stream>> for StreamView {
 /// All streams, in the order of their names.
 #[utoipa::path(get, path = "/api/v1/streams", tag = "streams", responses((status = 200, body = Vec<StreamView>)))]
 pub(super) async fn list(State(app): State<Arc<App>>) -> Answer<Vec<StreamView>> {
-    Answer(app.host.streams().iter().map(StreamView::from).collect())
+    let streams = app.host.streams();
+    Answer(streams.iter().map(|stream| StreamView::new(&app, stream)).collect())
 }
 
 /// Adds a stream and starts it. The body has the keys of a `[[stream]]` table of a pipeline file.
@@ -127,16 +132,17 @@ pub(super) async fn add(State(app): State<Arc<App>>, Json(wanted): Json<Value>) 
             format!("there is a stream {name:?} already: choose another name, or PATCH it"),
         ));
     }
-    let stream = apart(move || app.host.add(&wanted)).await?;
-    let place = format!("/api/v1/streams/{}", utf8_percent_encode(stream.name(), NON_ALPHANUMERIC));
-    Ok((StatusCode::CREATED, [(LOCATION, place)], Answer(StreamView::from(&stream))))
+    let host = app.host.clone();
+    let stream = apart(move || host.add(&wanted)).await?;
+    let place = path_of(stream.name());
+    Ok((StatusCode::CREATED, [(LOCATION, place)], Answer(StreamView::new(&app, &stream))))
 }
 
 /// One stream.
 #[utoipa::path(get, path = "/api/v1/streams/{name}", tag = "streams", params(("name" = String, Path)),
     responses((status = 200, body = StreamView), (status = 404, body = ErrorBody)))]
-pub(super) async fn one(Named(stream): Named) -> Answer<StreamView> {
-    Answer(StreamView::from(&stream))
+pub(super) async fn one(State(app): State<Arc<App>>, Named(stream): Named) -> Answer<StreamView> {
+    Answer(StreamView::new(&app, &stream))
 }
 
 /// Changes a stream while it runs. The body is a JSON merge patch (RFC 7396) of its settings: `alpha` and `only` of the overlay,
@@ -150,13 +156,13 @@ pub(super) async fn patch(
     Named(stream): Named,
     Json(change): Json<Value>,
 ) -> Result<Answer<StreamView>, Fail> {
-    let name = stream.name().to_owned();
+    let (host, name) = (app.host.clone(), stream.name().to_owned());
     let stream = apart(move || {
-        app.host.patch(&name, &change)?;
+        host.patch(&name, &change)?;
         // It may be another one now.
-        Ok(app.host.stream(&name).unwrap_or(stream))
+        Ok(host.stream(&name).unwrap_or(stream))
     });
-    Ok(Answer(StreamView::from(&stream.await?)))
+    Ok(Answer(StreamView::new(&app, &*stream.await?)))
 }
 
 /// Stops a stream and removes it. What it recorded stays.
@@ -175,7 +181,13 @@ pub(super) async fn reload(State(app): State<Arc<App>>) -> Result<Answer<Changed
     Ok(Answer(Changed { changed }))
 }
 
-/// The built-in models. A stream may also name a file.
+/// How the connections to message brokers are, in the order of the pipeline file.
+#[utoipa::path(get, path = "/api/v1/brokers", tag = "watching", responses((status = 200, body = Vec<Report>)))]
+pub(super) async fn brokers(State(app): State<Arc<App>>) -> Answer<Vec<Report>> {
+    Answer(app.host.brokers())
+}
+
+/// The built-in models. A stream in the pipeline file may also name a file.
 #[utoipa::path(get, path = "/api/v1/models", tag = "streams", responses((status = 200, body = Vec<ModelView>)))]
 pub(super) async fn models() -> Result<Answer<Vec<ModelView>>, Fail> {
     static MODELS: OnceLock<Vec<ModelView>> = OnceLock::new();
@@ -194,7 +206,7 @@ fn model(name: &str) -> Result<ModelView> {
         description: contract.description.clone(),
         licence: contract.licence.clone(),
         bytes: model.onnx.len(),
-        miou: contract.training.as_ref().and_then(|t| t.miou).map(f64::from),
+        miou: contract.training.as_ref().and_then(|t| t.miou),
         default: builtin::default() == Some(name),
         classes: contract
             .heads
@@ -216,12 +228,18 @@ pub(super) async fn about(State(app): State<Arc<App>>) -> Answer<About> {
 #[utoipa::path(get, path = "/metrics", tag = "watching",
     responses((status = 200, body = String, content_type = "application/openmetrics-text")))]
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<impl IntoResponse, Fail> {
-    let numbers = |stream: &Arc<Stream>| StreamNumbers {
-        name: stream.name().into(),
-        vitals: stream.vitals(),
-        latencies: stream.pulse().latencies(),
+    let numbers = |stream: &Arc<Stream>| {
+        let recordings = stream.outputs().record;
+        StreamNumbers {
+            name: stream.name().into(),
+            vitals: stream.vitals(),
+            latencies: stream.pulse().latencies(),
+            recorded_bytes: recordings.iter().map(|r| r.bytes).sum(),
+            recordings_paused: recordings.iter().filter(|r| matches!(r.state, RecordState::Paused(_))).count(),
+        }
     };
-    let page = metrics::render(app.host.streams().iter().map(numbers).collect()).map_err(anyhow::Error::from)?;
+    let streams = app.host.streams().iter().map(numbers).collect();
+    let page = metrics::render(streams, app.host.webrtc().len(), app.host.brokers()).map_err(anyhow::Error::from)?;
     Ok(([(CONTENT_TYPE, metrics::CONTENT_TYPE)], page))
 }
 
@@ -242,6 +260,11 @@ pub(super) async fn login(State(app): State<Arc<App>>, Json(login): Json<Login>)
 #[utoipa::path(post, path = "/logout", tag = "watching", responses((status = 204, description = "the cookie is gone")))]
 pub(super) async fn logout(State(app): State<Arc<App>>) -> (StatusCode, [(HeaderName, String); 1]) {
     (StatusCode::NO_CONTENT, [(SET_COOKIE, app.auth.log_out())])
+}
+
+/// The address of a stream.
+pub(super) fn path_of(name: &str) -> String {
+    format!("/api/v1/streams/{}", utf8_percent_encode(name, NON_ALPHANUMERIC))
 }
 
 /// Runs what may take a while where it holds up no other request.

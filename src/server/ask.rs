@@ -39,30 +39,49 @@ pub(super) struct Json<T>(pub T);
 impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
     type Rejection = Fail;
 
-    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Fail> {
-        let kind = request
-            .headers()
-            .get(CONTENT_TYPE)
-            .and_then(|kind| kind.to_str().ok())
-            .unwrap_or_default();
-        let plain = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        if !matches!(plain.as_str(), "application/json" | "application/merge-patch+json") {
-            let line = format!("the body is {kind:?}, wanted application/json");
-            return Err(Fail::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, line));
-        }
-        let Ok(body) = tokio::time::timeout(BODY_TIME, Bytes::from_request(request, app)).await else {
-            let line = format!("the body was not there after {} s", BODY_TIME.as_secs());
-            return Err(Fail::new(StatusCode::REQUEST_TIMEOUT, line));
-        };
-        let body = body.map_err(|error| match error.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => Fail::new(
-                error.status(),
-                format!("the body is too large, wanted at most {MAX_BODY_BYTES} bytes"),
-            ),
-            status => Fail::new(status, error.body_text()),
-        })?;
+    async fn from_request(request: Request, _: &Arc<App>) -> Result<Self, Fail> {
+        let body = body(request, &["application/json", "application/merge-patch+json"]).await?;
         let read = serde_json::from_slice(&body);
         read.map(Self)
             .map_err(|error| Fail::new(StatusCode::BAD_REQUEST, format!("the body is no JSON as it is wanted: {error}")))
     }
+}
+
+/// A body that describes a WebRTC session.
+pub(super) struct Sdp(pub String);
+
+impl FromRequest<Arc<App>> for Sdp {
+    type Rejection = Fail;
+
+    async fn from_request(request: Request, _: &Arc<App>) -> Result<Self, Fail> {
+        let body = body(request, &["application/sdp"]).await?;
+        let text = String::from_utf8(body.to_vec());
+        text.map(Self)
+            .map_err(|_| Fail::new(StatusCode::BAD_REQUEST, "the body is no UTF-8 text, wanted an offer"))
+    }
+}
+
+/// The whole body, of one of these types.
+async fn body(request: Request, kinds: &[&str]) -> Result<Bytes, Fail> {
+    let kind = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .unwrap_or_default();
+    let plain = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if !kinds.contains(&plain.as_str()) {
+        let line = format!("the body is {kind:?}, wanted {}", kinds[0]);
+        return Err(Fail::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, line));
+    }
+    let Ok(body) = tokio::time::timeout(BODY_TIME, Bytes::from_request(request, &())).await else {
+        let line = format!("the body was not there after {} s", BODY_TIME.as_secs());
+        return Err(Fail::new(StatusCode::REQUEST_TIMEOUT, line));
+    };
+    body.map_err(|error| match error.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            let line = format!("the body is too large, wanted at most {MAX_BODY_BYTES} bytes");
+            Fail::new(error.status(), line)
+        }
+        status => Fail::new(status, error.body_text()),
+    })
 }

@@ -1,5 +1,6 @@
 //! `/metrics` in the text format of OpenMetrics, which Prometheus reads. Every number is read when it is asked for.
 
+use crate::broker::Report;
 use crate::source::State;
 use crate::stats::pulse::{BUCKETS_S, Vitals};
 use crate::stats::usage;
@@ -25,16 +26,21 @@ pub(super) struct StreamNumbers {
     pub vitals: Vitals,
     /// As [`crate::stats::pulse::Pulse::latencies`] gives them.
     pub latencies: (Vec<u64>, f64),
+    pub recorded_bytes: u64,
+    /// Recordings that cannot write.
+    pub recordings_paused: usize,
 }
 
-/// All metrics as text.
+/// All metrics as text; `browsers` is how many watch by WebRTC.
 ///
 /// # Errors
 /// None that can be caused from outside: a String takes everything.
-pub(super) fn render(streams: Vec<StreamNumbers>) -> Result<String, fmt::Error> {
+pub(super) fn render(streams: Vec<StreamNumbers>, browsers: usize, brokers: Vec<Report>) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("maskline");
     registry.register("build", "The program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
     registry.register_collector(Box::new(Streams(streams)));
+    registry.register_collector(Box::new(Browsers(browsers)));
+    registry.register_collector(Box::new(Brokers::new(brokers)));
     registry.register_collector(Box::new(Process));
     let mut page = String::new();
     text::encode(&mut page, &registry)?;
@@ -116,6 +122,11 @@ impl Collector for Streams {
             Some(&Unit::Ratios),
             shares,
         )?;
+        let bytes = all.iter().map(|s| ([stream(s)], ConstCounter::new(s.recorded_bytes)));
+        families.many("recorded", "What was recorded", Some(&Unit::Bytes), bytes)?;
+        let help = "Recordings that cannot write, such as on a full disk";
+        let paused = all.iter().map(|s| ([stream(s)], gauge(s.recordings_paused as f64)));
+        families.many("recordings_paused", help, None, paused)?;
         let latencies = all.iter().map(|s| ([stream(s)], Latency(&s.latencies)));
         families.many(
             "latency",
@@ -205,6 +216,63 @@ impl Families<'_> {
     }
 }
 
+#[derive(Debug)]
+struct Browsers(usize);
+
+impl Collector for Browsers {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let sessions = gauge(self.0 as f64);
+        Families { encoder }.one("webrtc_sessions", "Browsers that watch by WebRTC", None, &sessions)
+    }
+}
+
+/// Brokers by their number in the pipeline file, from 0: an address is no label.
+#[derive(Debug)]
+struct Brokers(Vec<(String, Report)>);
+
+impl Brokers {
+    fn new(reports: Vec<Report>) -> Self {
+        Self(
+            reports
+                .into_iter()
+                .enumerate()
+                .map(|(number, report)| (number.to_string(), report))
+                .collect(),
+        )
+    }
+
+    fn counters<'a>(&'a self, count: fn(&Report) -> u64) -> impl Iterator<Item = Labelled<'a, ConstCounter<u64>>> {
+        let counter = move |(number, report): &'a (String, Report)| ([("broker", number.as_str())], ConstCounter::new(count(report)));
+        self.0.iter().map(counter)
+    }
+
+    fn gauges(&self, value: fn(&Report) -> f64) -> impl Iterator<Item = Labelled<'_, ConstGauge<f64>>> {
+        self.0
+            .iter()
+            .map(move |(number, report)| ([("broker", number.as_str())], gauge(value(report))))
+    }
+}
+
+impl Collector for Brokers {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut families = Families { encoder };
+        let connected = self.gauges(|r| f64::from(u8::from(r.state.is_connected())));
+        families.many("broker_connected", "1 while messages go to the broker", None, connected)?;
+        families.many("broker_messages_sent", "Messages for the broker", None, self.counters(|r| r.sent))?;
+        let help = "Messages that the broker has acknowledged";
+        families.many("broker_messages_acknowledged", help, None, self.counters(|r| r.acknowledged))?;
+        let help = "Messages that went to the broker once more, so that they may be there twice";
+        families.many("broker_messages_redelivered", help, None, self.counters(|r| r.redelivered))?;
+        let help = "Messages that were lost or that the broker will never take";
+        let lost = self.counters(|r| r.lost_to_bound + r.lost_to_queue + r.damaged + r.refused);
+        families.many("broker_messages_lost", help, None, lost)?;
+        let help = "Messages that wait for the broker";
+        families.many("broker_messages_waiting", help, None, self.gauges(|r| r.spooled_messages as f64))?;
+        let spool = self.gauges(|r| r.spooled_bytes as f64);
+        families.many("broker_spool", "Files of the spool", Some(&Unit::Bytes), spool)
+    }
+}
+
 /// This process, as the kernel counts it; left out where it does not tell.
 #[derive(Debug)]
 struct Process;
@@ -258,6 +326,8 @@ mod tests {
             name: name.into(),
             vitals: pulse.vitals(),
             latencies: pulse.latencies(),
+            recorded_bytes: 77,
+            recordings_paused: 1,
         }
     }
 
@@ -310,7 +380,7 @@ mod tests {
 
     #[test]
     fn the_page_says_what_the_stream_does_whatever_its_name() {
-        let samples = read(&render(vec![numbers("north"), numbers("a\"b\\c\nd} 7")]).unwrap());
+        let samples = read(&render(vec![numbers("north"), numbers("a\"b\\c\nd} 7")], 2).unwrap());
         for stream in ["north", r#"a\"b\\c\nd} 7"#] {
             for (key, wanted) in [
                 (format!(r#"maskline_frames_total{{stream="{stream}",outcome="shown"}}"#), 3.0),
@@ -319,8 +389,10 @@ mod tests {
                 (format!(r#"maskline_stream_state{{stream="{stream}",state="live"}}"#), 1.0),
                 (format!(r#"maskline_stream_state{{stream="{stream}",state="lost"}}"#), 0.0),
                 (format!(r#"maskline_inference_seconds{{stream="{stream}"}}"#), 0.01),
-                (format!(r#"maskline_class_share_ratios{{stream="{stream}",class="road"}}"#), 0.25),
+                (format!(r#"maskline_class_share_ratio{{stream="{stream}",class="road"}}"#), 0.25),
                 (format!(r#"maskline_latency_seconds_count{{stream="{stream}"}}"#), 3.0),
+                (format!(r#"maskline_recorded_bytes_total{{stream="{stream}"}}"#), 77.0),
+                (format!(r#"maskline_recordings_paused{{stream="{stream}"}}"#), 1.0),
             ] {
                 assert_eq!(samples.get(&key), Some(&wanted), "{key} in {samples:#?}");
             }
@@ -331,13 +403,13 @@ mod tests {
                 (0.0, 1.0, 2.0, 3.0)
             );
         }
-        assert_eq!(samples["maskline_streams"], 2.0);
+        assert_eq!((samples["maskline_streams"], samples["maskline_webrtc_sessions"]), (2.0, 2.0));
         assert!(samples["maskline_process_resident_memory_bytes"] > 1e6 && samples["maskline_process_threads"] >= 1.0);
         assert!(samples["maskline_process_cpu_seconds_total"] > 0.0 && samples["maskline_process_open_files"] >= 3.0);
     }
 
     #[test]
     fn without_a_stream_there_is_still_a_page() {
-        assert_eq!(read(&render(Vec::new()).unwrap())["maskline_streams"], 0.0);
+        assert_eq!(read(&render(Vec::new(), 0).unwrap())["maskline_streams"], 0.0);
     }
 }

@@ -16,6 +16,7 @@ mod recordings;
 mod routes;
 #[cfg(test)]
 mod tests;
+mod whep;
 
 use crate::error::{Kind, fault};
 use crate::privacy::Secret;

@@ -3,15 +3,14 @@
 use super::api::apart;
 use super::ask::Named;
 use super::fail::{ErrorBody, Fail};
-use crate::publish::Recorded;
+use crate::publish::{Recorded, recorded};
 use crate::serve::Stream;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, Request};
 use axum::response::Response;
 use serde::Serialize;
-use std::path::PathBuf;
-use std::time::UNIX_EPOCH;
+use std::cmp::Reverse;
 use tower_http::services::ServeFile;
 use utoipa::ToSchema;
 
@@ -25,12 +24,22 @@ pub(super) struct RecordingView {
     start_ms: Option<u64>,
 }
 
+impl From<Recorded> for RecordingView {
+    fn from(recorded: Recorded) -> Self {
+        Self {
+            file: recorded.name,
+            bytes: recorded.bytes,
+            start_ms: recorded.start_s.map(|s| 1000 * s),
+        }
+    }
+}
+
 /// The finished recordings of a stream, newest first.
 #[utoipa::path(get, path = "/api/v1/streams/{name}/recordings", tag = "recordings", params(("name" = String, Path)),
     responses((status = 200, body = Vec<RecordingView>), (status = 404, body = ErrorBody)))]
 pub(super) async fn list(Named(stream): Named) -> Result<Json<Vec<RecordingView>>, Fail> {
     let found = apart(move || Ok(found(&stream))).await?;
-    Ok(Json(found.into_iter().map(|(_, view)| view).collect()))
+    Ok(Json(found.into_iter().map(RecordingView::from).collect()))
 }
 
 /// One recording, an MP4; ranges of bytes as players want them.
@@ -42,23 +51,17 @@ pub(super) async fn file(Named(stream): Named, Path((_, file)): Path<(String, St
     // Only what the list names can be had, so no name leads anywhere else.
     let missing = Fail::missing(format!("{:?} has no recording {file:?}", stream.name()));
     let found = apart(move || Ok(found(&stream))).await?;
-    let path = found
-        .into_iter()
-        .find_map(|(path, view)| (view.file == file).then_some(path))
-        .ok_or(missing)?;
-    let answer = ServeFile::new(path).try_call(request).await.map_err(anyhow::Error::from)?;
+    let recorded = found.into_iter().find(|recorded| recorded.name == file).ok_or(missing)?;
+    let answer = ServeFile::new(recorded.path).try_call(request).await.map_err(anyhow::Error::from)?;
     Ok(answer.map(Body::new))
 }
 
-fn found(stream: &Stream) -> Vec<(PathBuf, RecordingView)> {
-    let view = |recorded: Recorded| {
-        let since = recorded.begun.duration_since(UNIX_EPOCH).ok();
-        let view = RecordingView {
-            file: recorded.path.file_name()?.to_str()?.to_owned(),
-            bytes: recorded.bytes,
-            start_ms: since.map(|since| since.as_millis() as u64),
-        };
-        Some((recorded.path, view))
-    };
-    stream.recorded().into_iter().filter_map(view).collect()
+fn found(stream: &Stream) -> Vec<Recorded> {
+    let mut all: Vec<_> = stream
+        .recordings()
+        .iter()
+        .flat_map(|options| recorded(stream.name(), options))
+        .collect();
+    all.sort_by_key(|recorded| Reverse(recorded.start_s));
+    all
 }

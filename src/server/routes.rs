@@ -2,7 +2,7 @@
 
 use super::ask::MAX_BODY_BYTES;
 use super::fail::Fail;
-use super::{App, api, events, guard, health, live, page, recordings};
+use super::{App, api, events, guard, health, live, page, recordings, whep};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::header::WWW_AUTHENTICATE;
@@ -25,9 +25,12 @@ fn documented() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(live::snapshot))
         .routes(routes!(live::mjpeg))
         .routes(routes!(live::live))
+        .routes(routes!(whep::begin))
+        .routes(routes!(whep::end))
         .routes(routes!(recordings::list))
         .routes(routes!(recordings::file))
         .routes(routes!(api::reload))
+        .routes(routes!(api::brokers))
         .routes(routes!(api::models))
         .routes(routes!(events::events))
         .routes(routes!(api::about))

@@ -17,7 +17,7 @@ const TOKEN: &str = "0123456789abcdef";
 
 /// A host with one stream, `north`, that tells dark from bright.
 struct Stage {
-    _folder: TempDir,
+    folder: TempDir,
     host: Arc<Host>,
 }
 
@@ -27,11 +27,12 @@ impl Stage {
         Brightness::default().write(folder.path());
         let text = "[model]\nfile = 'brightness.onnx'\n[execution]\nprovider = 'cpu'\nmax_streams = 3\n\
                     [[stream]]\nname = 'north'\nsource.input = 'test:ball?width=160&height=120&rate=20'\n\
+                    record = [{ folder = 'recordings' }]\n\
                     zone = [{ name = 'all', polygon = [[0, 0], [1, 0], [1, 1]] }]\n";
         let file = folder.path().join("live.toml");
         std::fs::write(&file, text).unwrap();
         let host = Host::start(ServeConfig::load(&file).unwrap()).unwrap();
-        Self { _folder: folder, host }
+        Self { folder, host }
     }
 
     fn router(&self, token: Option<&str>) -> Router {
@@ -194,6 +195,13 @@ async fn every_answer_is_what_the_document_says() {
         ),
         ("get", "/api/v1/streams/{name}/live", "/api/v1/streams/north/live", None, 426),
         (
+            "delete",
+            "/api/v1/streams/{name}/whep/{session}",
+            "/api/v1/streams/north/whep/none",
+            None,
+            404,
+        ),
+        (
             "get",
             "/api/v1/streams/{name}/recordings",
             "/api/v1/streams/north/recordings",
@@ -226,6 +234,11 @@ async fn every_answer_is_what_the_document_says() {
         check_answer(&document, method, path, &told);
         left.retain(|(m, p)| (m.as_str(), p.as_str()) != (method, path));
     }
+    let offer = request("POST", "/api/v1/streams/north/whep").header("content-type", "application/sdp");
+    let told = send(&router, offer.body(Body::from("hello")).unwrap()).await;
+    assert_eq!(told.status.as_u16(), 422, "{}", told.body);
+    check_answer(&document, "post", "/api/v1/streams/{name}/whep", &told);
+    left.retain(|(_, path)| path != "/api/v1/streams/{name}/whep");
     left.sort();
     let endless = [("get", "/api/v1/events"), ("get", "/api/v1/streams/{name}/mjpeg")];
     let endless: Vec<_> = endless.iter().map(|(m, p)| (m.to_string(), p.to_string())).collect();
@@ -439,6 +452,40 @@ async fn events_go_on_where_the_listener_left_off() {
     tell(&router, "PATCH", "/api/v1/streams/north", json!({"overlay": {"alpha": 0.3}})).await;
     let (_, event) = next(&mut new).await;
     assert_eq!((&event["kind"], &event["stream"]), (&json!("config"), &json!("north")));
+}
+
+#[tokio::test]
+async fn recordings_are_listed_and_given_in_parts_and_nothing_beside_them_is() {
+    let stage = Stage::new();
+    let folder = stage.folder.path().join("recordings");
+    let file = "north-20200101T000000Z.mp4";
+    std::fs::write(folder.join(file), "0123456789").unwrap();
+    std::fs::write(folder.join("secret.mp4"), "secret").unwrap();
+    let router = stage.router(None);
+    let list = get(&router, "/api/v1/streams/north/recordings").await.json();
+    let listed: Vec<_> = list.as_array().unwrap().iter().filter(|r| r["file"] == file).collect();
+    assert_eq!(listed, [&json!({"file": file, "bytes": 10, "start_ms": 1_577_836_800_000_u64})]);
+    let place = format!("/api/v1/streams/north/recordings/{file}");
+    let whole = get(&router, &place).await;
+    assert_eq!((whole.status.as_u16(), whole.body.as_str()), (200, "0123456789"));
+    assert_eq!(whole.headers["content-type"], "video/mp4");
+    let range = async |range: &str| send(&router, request("GET", &place).header("range", range).body(Body::empty()).unwrap()).await;
+    let part = range("bytes=2-4").await;
+    assert_eq!((part.status.as_u16(), part.body.as_str()), (206, "234"));
+    assert_eq!(part.headers["content-range"], "bytes 2-4/10");
+    assert_eq!(range("bytes=20-").await.status, 416);
+    for other in [
+        "secret.mp4",
+        "..%2Flive.toml",
+        "%2E%2E%2Flive.toml",
+        "..",
+        "north-20200101T000000Z.mp4.part",
+        "%00",
+        "",
+    ] {
+        let told = get(&router, &format!("/api/v1/streams/north/recordings/{other}")).await;
+        assert_eq!(told.status, 404, "{other}: {}", told.body);
+    }
 }
 
 #[test]

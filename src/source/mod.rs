@@ -11,8 +11,8 @@ mod stream;
 mod tracks;
 mod whole;
 
-pub(crate) use live::expand;
 pub use live::{Credentials, LiveOptions, Notices, State, Transport};
+pub(crate) use live::{Login, expand};
 pub(crate) use paced::Paced;
 
 use crate::error::{Kind, fault};

@@ -19,7 +19,11 @@ impl Browser {
     /// `None` where there is no Chromium or no driver for it.
     pub fn start() -> Option<Self> {
         let chromium = Command::new("chromium").arg("--version").output().is_ok_and(|o| o.status.success());
-        let driver = Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn();
         let Some(mut driver) = driver.ok().filter(|_| chromium) else {
             println!("skipped: apt install chromium chromium-driver");
             return None;
@@ -30,7 +34,13 @@ impl Browser {
             Some(port.trim_end_matches('.').to_owned())
         });
         let place = format!("127.0.0.1:{}", started.expect("the driver tells its port"));
-        let args = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"];
+        let args = [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--hide-scrollbars",
+        ];
         let wanted = json!({"capabilities": {"alwaysMatch": {"browserName": "chrome",
             "goog:loggingPrefs": {"browser": "ALL"}, "goog:chromeOptions": {"args": args}}}});
         let mut browser = Self {
@@ -62,7 +72,11 @@ impl Browser {
     pub fn wait(&self, expression: &str) {
         let begin = Instant::now();
         while self.run(&format!("return Boolean({expression});")) != true {
-            assert!(begin.elapsed() < Duration::from_secs(45), "not true in 45 s: {expression}\n{}", self.run("return document.body.innerText"));
+            assert!(
+                begin.elapsed() < Duration::from_secs(45),
+                "not true in 45 s: {expression}\n{}",
+                self.run("return document.body.innerText")
+            );
             std::thread::sleep(Duration::from_millis(100));
         }
     }
@@ -105,7 +119,8 @@ impl Browser {
     pub fn complaints(&self) -> Vec<String> {
         let log = self.post("/se/log", json!({"type": "browser"}));
         let entries = log.as_array().into_iter().flatten();
-        entries.filter_map(|e| Some(e["message"].as_str()?.to_owned())).collect()
+        let errors = entries.filter(|e| e["level"] == "SEVERE");
+        errors.filter_map(|e| Some(e["message"].as_str()?.to_owned())).collect()
     }
 }
 

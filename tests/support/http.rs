@@ -39,7 +39,9 @@ pub fn ask(place: &str, method: &str, path: &str, headers: &[(&str, &str)], body
         head += &format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
     }
     let mut stream = TcpStream::connect(place).expect("a server listens there");
-    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a socket takes a timeout");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .expect("a socket takes a timeout");
     stream.write_all(format!("{head}\r\n").as_bytes()).expect("the server reads");
     stream.write_all(&body).expect("the server reads");
     read(&mut BufReader::new(stream))

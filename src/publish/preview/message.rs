@@ -1,4 +1,4 @@
-//! The message that a page composes a picture from (docs/formats.md, "Messages of the preview").
+//! The message that a page composes a picture from (docs/formats.md, "What a page gets").
 
 use super::{Shown, Status};
 use anyhow::{Context, Result};

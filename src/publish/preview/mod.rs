@@ -64,7 +64,7 @@ pub(crate) struct Masked {
     pub jpeg: Bytes,
 }
 
-/// The plain picture and the class map of one frame, as one message (docs/formats.md, "Messages of the preview").
+/// The plain picture and the class map of one frame, as one message (docs/formats.md, "What a page gets").
 #[derive(Debug)]
 pub(crate) struct Pair {
     pub index: u64,

@@ -120,32 +120,6 @@ impl Keeper {
     }
 }
 
-/// A finished file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Recorded {
-    pub path: PathBuf,
-    pub bytes: u64,
-    /// When it begins.
-    pub begun: SystemTime,
-}
-
-/// The finished files of a recording, the newest first. A folder that is not there has none.
-pub(crate) fn recorded(stream: &str, options: &RecordOptions) -> Vec<Recorded> {
-    let keeper = Keeper::new(Names::new(stream, options.view), options);
-    let finished = keeper
-        .list()
-        .unwrap_or_default()
-        .into_iter()
-        .rev()
-        .filter(|entry| !entry.named.part);
-    let recorded = |entry: Entry| Recorded {
-        begun: entry.named.time(),
-        path: entry.path,
-        bytes: entry.bytes,
-    };
-    finished.map(recorded).collect()
-}
-
 /// Whether somebody writes this file: this process or another one.
 fn is_locked(path: &Path) -> bool {
     File::open(path).is_ok_and(|file| file.try_lock_shared().is_err())
@@ -268,17 +242,6 @@ mod tests {
         std::os::unix::fs::symlink(&others[3], &link).unwrap();
         keeper(folder.path(), Some(250), None).tidy(at(5)).unwrap();
         assert_eq!(stay(&files), [false, false, false, true, true]);
-        let options = RecordOptions {
-            folder: folder.path().into(),
-            ..RecordOptions::default()
-        };
-        let listed = recorded("gate", &options);
-        let wanted = [4, 3].map(|day| Recorded {
-            path: files[day as usize].clone(),
-            bytes: 100,
-            begun: at(day),
-        });
-        assert_eq!(listed, wanted, "the newest first");
         assert_eq!(stay(&others), [true; 4]);
         assert!(link.symlink_metadata().is_ok());
     }

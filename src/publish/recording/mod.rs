@@ -6,9 +6,10 @@
 mod keep;
 mod names;
 mod segment;
+mod shelf;
 
-pub(crate) use keep::{Recorded, recorded};
 pub(crate) use names::file_stem;
+pub(crate) use shelf::{Recorded, recorded};
 
 use super::{Coder, Next, Subscription, Unit, View};
 use crate::error::{Kind, WithKind, fault, io_fault};

@@ -4,7 +4,7 @@ use super::super::View;
 use gstreamer::glib::DateTime;
 use sha2::{Digest, Sha256};
 use std::ffi::OsStr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What a file is called while it is written.
 const PART: &str = ".part";
@@ -69,16 +69,6 @@ impl Names {
     }
 }
 
-impl Named {
-    /// When the file begins.
-    pub fn time(&self) -> SystemTime {
-        let time = DateTime::from_iso8601(&self.stamp, None);
-        // A name such as `gate-20269999T999999Z.mp4` has our form but no time.
-        let seconds = time.map_or(0, |time| time.to_unix().max(0));
-        UNIX_EPOCH + Duration::from_secs(seconds as u64)
-    }
-}
-
 /// The name that a file has until it is finished.
 pub(super) fn part_of(name: &str) -> String {
     format!("{name}{PART}")
@@ -90,6 +80,20 @@ pub(super) fn stamp(time: SystemTime) -> String {
     let text = DateTime::from_unix_utc(seconds.min(i64::MAX as u64) as i64).and_then(|time| time.format("%Y%m%dT%H%M%SZ"));
     // Only times beyond the year 9999 have none; the clock is wrong then anyway.
     text.map_or_else(|_| "99991231T235959Z".into(), Into::into)
+}
+
+/// The same the other way: seconds since 1970 of a time that names have.
+pub(super) fn seconds(stamp: &str) -> Option<u64> {
+    let part = |range: std::ops::Range<usize>| stamp.get(range)?.parse::<i32>().ok();
+    let time = DateTime::from_utc(
+        part(0..4)?,
+        part(4..6)?,
+        part(6..8)?,
+        part(9..11)?,
+        part(11..13)?,
+        f64::from(part(13..15)?),
+    );
+    u64::try_from(time.ok()?.to_unix()).ok()
 }
 
 fn is_stamp(text: &str) -> bool {
@@ -123,6 +127,7 @@ pub(crate) fn file_stem(stream: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn a_file_is_called_by_stream_and_time_and_its_name_is_read_back() {

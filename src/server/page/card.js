@@ -4,12 +4,17 @@ import { ask, streamPath } from './api.js';
 import { clock, el, freshId, say, span } from './dom.js';
 import { Picture } from './picture.js';
 import { Plot } from './plot.js';
-import { recordings } from './recordings.js';
+import { doing, recordings } from './recordings.js';
 
 /** What a mask is drawn with where the stream does not say. */
 const DEFAULT_ALPHA = 0.5;
 
-const BANNERS = { connecting: 'Connecting', stalled: 'Signal stalled', lost: 'Signal lost' };
+const BANNERS = { connecting: 'Connecting', lost: 'Signal lost' };
+
+/** What a stream is to whoever looks at it: one that was there and is connected again is as lost as before. */
+export function stateOf({ state, age_ms: age }) {
+  return state === 'stalled' || (state === 'connecting' && age !== null) ? 'lost' : state;
+}
 
 export class Card {
   constructor(stream) {
@@ -34,6 +39,7 @@ export class Card {
     this.banner = el('div', { className: 'banner', role: 'alert', hidden: true }, this.bannerTitle, this.bannerText);
     this.plot = el('canvas', { className: 'plot', role: 'img', 'aria-label': `Class shares of ${this.name} over the last five minutes` });
     this.numbers = el('dl', { className: 'numbers' });
+    this.recording = el('span', { className: 'doing' });
     this.zones = el('ul', { className: 'zones', 'aria-label': 'Zones' });
     this.element = el(
       'article',
@@ -44,7 +50,7 @@ export class Card {
       el('figure', {}, this.plot, el('figcaption', {}, el('span', {}, '5 min ago'), el('span', {}, 'class shares'), el('span', {}, 'now'))),
       this.zones,
       this.numbers,
-      recordings(this.name),
+      recordings(this.name, this.recording),
       this.#buildFooter(),
     );
   }
@@ -103,6 +109,8 @@ export class Card {
     this.zones.replaceChildren(
       ...vitals.zones.map(({ name, on }) => el('li', { className: on.length ? 'on' : '' }, `${name}: ${on.length ? on.join(', ') : 'quiet'}`)),
     );
+    say(this.recording, doing(stream.outputs.record));
+    this.recording.classList.toggle('error', stream.outputs.record.some(({ state }) => state === 'paused'));
     this.#updateNumbers(vitals);
   }
 
@@ -111,7 +119,8 @@ export class Card {
     this.element.remove();
   }
 
-  #updateState({ state, since_s: since, why }) {
+  #updateState(vitals) {
+    const state = stateOf(vitals);
     say(this.badge, state);
     this.badge.dataset.state = state;
     this.element.dataset.state = state;
@@ -119,10 +128,10 @@ export class Card {
     this.banner.hidden = !banner;
     if (!banner) return;
     // The server tells how long it has been so; the moment is the same each time but for the way of the answer.
-    const begin = Date.now() - 1000 * since;
+    const begin = Date.now() - (vitals.age_ms ?? 1000 * vitals.since_s);
     if (Math.abs(begin - (this.begin ?? 0)) > 1500) this.begin = begin;
     say(this.bannerTitle, banner);
-    say(this.bannerText, `since ${clock(this.begin)}: ${why}`);
+    say(this.bannerText, `since ${clock(this.begin)}: ${vitals.why}`);
   }
 
   /** New classes or another overlay on the server replace what was chosen here. */

@@ -1,7 +1,7 @@
 // The page: asks the server every second what streams there are and how they do.
 
 import { ask, Refused } from './api.js';
-import { Card } from './card.js';
+import { Card, stateOf } from './card.js';
 import { clock, say } from './dom.js';
 import { Events } from './events.js';
 
@@ -33,11 +33,10 @@ function show(all) {
     return streams.insertBefore(fresh.element, streams.children[number] ?? null);
   });
   empty.hidden = all.length > 0;
-  const count = (states) => all.filter((stream) => states.includes(stream.vitals.state)).length;
-  const told = [[count(['live']), 'live'], [count(['connecting']), 'connecting'], [count(['lost', 'stalled']), 'lost']];
-  const parts = told.filter(([n]) => n > 0).map(([n, state]) => `${n} ${state}`);
+  const count = (state) => all.filter((stream) => stateOf(stream.vitals) === state).length;
+  const parts = ['live', 'connecting', 'lost'].filter(count).map((state) => `${count(state)} ${state}`);
   say(summary, `${all.length} ${all.length === 1 ? 'stream' : 'streams'}${parts.length ? `: ${parts.join(', ')}` : ''}`);
-  document.title = told[2][0] > 0 ? `(${told[2][0]} lost) maskline` : 'maskline';
+  document.title = count('lost') > 0 ? `(${count('lost')} lost) maskline` : 'maskline';
 }
 
 /** Whether somebody has to log in first. */

@@ -56,7 +56,10 @@ export class Picture {
     this.mask = document.createElement('canvas');
     this.newest = null;
     this.socket = null;
+    this.retry = null;
     this.wanted = false;
+    /** Before its net is open, a stream has no pictures. */
+    this.ready = false;
     this.seen = new IntersectionObserver((entries) => {
       this.wanted = entries.at(-1).isIntersecting;
       this.#connectOrLeave();
@@ -76,6 +79,8 @@ export class Picture {
       bytes.set([...rgb, 255], 4 * id);
     }
     this.#draw();
+    this.ready = classes.length > 0;
+    this.#connectOrLeave();
   }
 
   close() {
@@ -87,9 +92,8 @@ export class Picture {
 
   /** Nobody looks, so nothing is sent. */
   #connectOrLeave() {
-    const wanted = this.wanted && document.visibilityState === 'visible';
-    clearTimeout(this.retry);
-    if (wanted && !this.socket) this.#connect();
+    const wanted = this.wanted && this.ready && document.visibilityState === 'visible';
+    if (wanted && !this.socket && !this.retry) this.#connect();
     if (!wanted && this.socket) {
       this.socket.close();
       this.socket = null;
@@ -114,7 +118,10 @@ export class Picture {
     socket.onclose = () => {
       if (this.socket !== socket) return;
       this.socket = null;
-      this.retry = setTimeout(() => this.#connectOrLeave(), RETRY_MS);
+      this.retry = setTimeout(() => {
+        this.retry = null;
+        this.#connectOrLeave();
+      }, RETRY_MS);
     };
   }
 

@@ -3,11 +3,17 @@
 import { ask, streamPath } from './api.js';
 import { clock, el, size } from './dom.js';
 
-/** A part of a card that is filled when it is opened. */
-export function recordings(name) {
+/** What the recordings of a stream do now: `recording`, or `paused: the disk is full`. */
+export function doing(reports) {
+  const told = reports.map(({ state, why }) => (why ? `${state}: ${why}` : state));
+  return [...new Set(told)].join(', ');
+}
+
+/** A part of a card that is filled when it is opened; `state` is an element that says what they do now. */
+export function recordings(name, state) {
   const list = el('ul', { className: 'recordings' });
   const screen = el('div', { className: 'playback' });
-  const box = el('details', {}, el('summary', {}, 'Recordings'), list, screen);
+  const box = el('details', {}, el('summary', {}, 'Recordings ', state), list, screen);
   const play = (file) => {
     const video = el('video', { controls: true, autoplay: true, muted: true, src: streamPath(name, `/recordings/${encodeURIComponent(file)}`) });
     video.setAttribute('aria-label', `Recording ${file}`);

@@ -127,10 +127,7 @@ impl Address {
     /// The same with what `[source]` says about who logs in, which counts for more than what stands in the address.
     pub fn with(self, login: Login) -> Self {
         Self {
-            login: Login {
-                user: login.user.or(self.login.user),
-                password: login.password.or(self.login.password),
-            },
+            login: login.or(self.login),
             ..self
         }
     }

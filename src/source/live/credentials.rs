@@ -20,27 +20,38 @@ pub struct Credentials {
 
 /// Who logs in, ready to use.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(in crate::source) struct Login {
+pub(crate) struct Login {
     pub user: Option<String>,
+    /// The password.
     pub password: Option<Secret>,
 }
 
+impl Login {
+    /// The same with `other` where this one says nothing.
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            user: self.user.or(other.user),
+            password: self.password.or(other.password),
+        }
+    }
+}
+
 impl Credentials {
-    /// Asks environment and file.
+    /// Asks environment and file; errors name the keys of `section`.
     ///
     /// # Errors
     /// 78 where a variable is not set or the file cannot be read.
-    pub(super) fn resolve(&self) -> Result<Login> {
+    pub(crate) fn resolve(&self, section: &str) -> Result<Login> {
         let variable = |name: &str| env::var(name).ok();
-        let user = self.user.as_deref().map(|user| expand("source.user", user, variable));
+        let user = self.user.as_deref().map(|user| expand(&format!("{section}.user"), user, variable));
         let mut password = self
             .password
             .as_ref()
-            .map(|p| expand("source.password", p.reveal(), variable))
+            .map(|p| expand(&format!("{section}.password"), p.reveal(), variable))
             .transpose()?;
         if let Some(file) = &self.password_file {
             let text = fs::read_to_string(file).map_err(|error| {
-                let line = format!("source.password_file {} cannot be read: {error}", file.display());
+                let line = format!("{section}.password_file {} cannot be read: {error}", file.display());
                 fault(Kind::Config, line)
             })?;
             password = Some(text.lines().next().unwrap_or_default().to_owned());
@@ -90,8 +101,8 @@ mod tests {
             password_file: Some(file),
             ..Credentials::default()
         };
-        assert_eq!(from(file).resolve().unwrap().password, Some(Secret::new("hunter22")));
-        let error = from(folder.path().join("none")).resolve().unwrap_err().to_string();
+        assert_eq!(from(file).resolve("source").unwrap().password, Some(Secret::new("hunter22")));
+        let error = from(folder.path().join("none")).resolve("source").unwrap_err().to_string();
         assert!(error.contains("none cannot be read"), "{error}");
     }
 }

@@ -14,7 +14,7 @@ mod timeline;
 mod voice;
 
 pub use credentials::Credentials;
-pub(crate) use credentials::expand;
+pub(crate) use credentials::{Login, expand};
 pub use elements::Transport;
 pub use states::State;
 pub use voice::Notices;
@@ -81,7 +81,7 @@ impl Default for LiveOptions {
 /// failed, 78 for a login that is refused or a missing plugin, 130 when it was stopped before.
 pub(super) fn open(input: &str, options: &SourceOptions) -> Result<Opened> {
     let address = Address::parse(input).map_err(|e| fault(Kind::BadInput, e))?;
-    let address = address.with(options.live_options.credentials.resolve()?);
+    let address = address.with(options.live_options.credentials.resolve("source")?);
     if options.start_ns > 0 {
         let text = format!("{}: a live source has no past, leave the start out", address.name);
         return Err(fault(Kind::Usage, text));

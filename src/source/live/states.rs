@@ -61,7 +61,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// Waits differ by this share, so that many programs do not come back to one server at the same time.
 const JITTER: f64 = 0.25;
 /// After so long a time with frames, the waits begin anew.
-const STEADY: Duration = Duration::from_secs(10);
+const STEADY: Duration = Duration::from_secs(2);
 
 /// The state and what decides about the next. Times count from any moment, the same for all.
 #[derive(Debug)]
@@ -236,9 +236,9 @@ mod tests {
             assert!((0.74 * wanted..=(1.26 * wanted).min(30.0) + 0.11).contains(wait), "{waits:?}");
         }
         machine.step(s(now), Seen::Frame(s(now)));
-        machine.step(s(now + 11.0), Seen::Frame(s(now + 11.0)));
-        machine.step(s(now + 12.0), Seen::Failed("the stream ended"));
-        assert!(reconnect(&mut machine, now + 12.0) < 1.5);
+        machine.step(s(now + 2.1), Seen::Frame(s(now + 2.1)));
+        machine.step(s(now + 3.0), Seen::Failed("the stream ended"));
+        assert!(reconnect(&mut machine, now + 3.0) < 1.5);
     }
 
     #[test]

@@ -15,6 +15,13 @@ impl Notices {
     pub fn to(listener: impl Fn(&str) + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(listener)))
     }
+
+    /// Tells it, if somebody listens.
+    pub(crate) fn say(&self, line: fmt::Arguments<'_>) {
+        if let Some(listener) = &self.0 {
+            listener(&line.to_string());
+        }
+    }
 }
 
 impl fmt::Debug for Notices {
@@ -37,8 +44,7 @@ impl Voice {
     }
 
     pub fn say(&self, text: impl fmt::Display) {
-        if let Some(listener) = &self.notices.0 {
-            listener(&format!("[{:.1} s] {}: {text}", self.started.elapsed().as_secs_f64(), self.name));
-        }
+        let seconds = self.started.elapsed().as_secs_f64();
+        self.notices.say(format_args!("[{seconds:.1} s] {}: {text}", self.name));
     }
 }

@@ -1,0 +1,172 @@
+//! `maskline serve` as a program: its file, its log, its signals, and what it writes.
+
+#![allow(clippy::unwrap_used)] // helpers of tests, which the lint does not take for tests
+
+mod support;
+
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+use support::Bench;
+
+/// A host that runs until it is stopped or dropped.
+struct Serving {
+    child: Child,
+    said: mpsc::Receiver<String>,
+    heard: String,
+}
+
+impl Serving {
+    fn start(bench: &Bench, file: &str) -> Self {
+        let mut child = bench
+            .command()
+            .args(["serve", file, "--log", "json"])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (tell, said) = mpsc::channel();
+        thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
+        Self {
+            child,
+            said,
+            heard: String::new(),
+        }
+    }
+
+    /// Reads its log until there is a line of which this is true.
+    fn hear(&mut self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let line = self.said.recv_timeout(Duration::from_secs(60));
+            let line = line.unwrap_or_else(|_| panic!("wanted {what}: {}", self.heard));
+            self.heard += &format!("{line}\n");
+            let line: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("no JSON: {line}"));
+            if is_it(&line) {
+                return line;
+            }
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill")
+            .args([format!("-{name}"), self.child.id().to_string()])
+            .status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits for its end, which must come soon.
+    fn end(mut self) -> (Option<i32>, String) {
+        let asked = Instant::now();
+        self.heard.extend(self.said.iter().map(|line| line + "\n"));
+        let code = self.child.wait().unwrap().code();
+        assert!(asked.elapsed() < Duration::from_secs(8), "{:?}: {}", asked.elapsed(), self.heard);
+        (code, std::mem::take(&mut self.heard))
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+const STREAMS: &str = r#"
+[model]
+file = "brightness.onnx"
+[execution]
+provider = "cpu"
+batch = 2
+[[stream]]
+name = "north gate"
+source.input = "test:ball?width=64&height=48&rate=20"
+messages.file = "north.jsonl"
+[[stream.zone]]
+name = "all"
+polygon = [[0, 0], [1, 0], [1, 1], [0, 1]]
+[[stream.zone.rule]]
+name = "dim"
+class = "bright"
+share_below = 0.9
+[[stream]]
+name = "gone"
+source.input = "rtsp://me:marker-password@127.0.0.1:1/x?key=marker-password"
+"#;
+
+fn is_about(line: &Value, part: &str) -> bool {
+    line["message"].as_str().is_some_and(|message| message.contains(part))
+}
+
+fn state<'v>(line: &'v Value, stream: &str) -> &'v str {
+    match line["stream"] == stream {
+        true => line["state"].as_str().unwrap_or(""),
+        false => "",
+    }
+}
+
+#[test]
+fn streams_run_follow_their_file_and_end_with_a_signal() {
+    let bench = Bench::new();
+    bench.write("live.toml", STREAMS);
+    let mut serving = Serving::start(&bench, "live.toml");
+    serving.hear("a live stream", |line| state(line, "north gate") == "live");
+    serving.hear("a rule", |line| line["rule"] == "dim" && line["state"] == "on");
+    serving.hear("a lost stream", |line| state(line, "gone") == "lost");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let lines = loop {
+        let text = std::fs::read_to_string(bench.path("north.jsonl")).unwrap_or_default();
+        if text.lines().count() > 5 {
+            break text;
+        }
+        assert!(Instant::now() < deadline, "no lines come");
+        thread::sleep(Duration::from_millis(20));
+    };
+    let schema: Value = serde_json::from_str(include_str!("../docs/schema/frame.v1.json")).unwrap();
+    let schema = jsonschema::validator_for(&schema).unwrap();
+    for line in lines.lines().take(5) {
+        let line: Value = serde_json::from_str(line).unwrap();
+        assert!(
+            schema.is_valid(&line),
+            "{line}: {:?}",
+            schema.iter_errors(&line).map(|e| e.to_string()).collect::<Vec<_>>()
+        );
+        assert_eq!(line["stream"], "north gate");
+    }
+
+    bench.write(
+        "live.toml",
+        STREAMS
+            .replace("\"gone\"", "\"new\"")
+            .replace("[[stream]]\nname = \"north", "[[stream]]\noverlay.alpha = 0.1\nname = \"north"),
+    );
+    serving.signal("HUP");
+    serving.hear("the change", |line| line["message"] == "gone: removed");
+    serving.hear("the change", |line| line["message"] == "north gate: changed");
+    serving.hear("the change", |line| line["message"] == "new: added");
+    bench.write("live.toml", "[[stream]]\nnam = 3\n");
+    serving.signal("HUP");
+    let error = serving.hear("the problem", |line| is_about(line, "live.toml:2:1: unknown key \"nam\""));
+    assert_eq!(error["level"], "ERROR");
+
+    serving.signal("TERM");
+    let (code, log) = serving.end();
+    assert_eq!(code, Some(143), "{log}");
+    assert!(!log.contains("marker-password"), "{log}");
+}
+
+#[test]
+fn what_is_wrong_is_one_line_and_a_code() {
+    let bench = Bench::new();
+    let said = |line: &str| bench.maskline(line.split(' '));
+    said("serve missing.toml").refused(65, "cannot read missing.toml");
+    bench.write("bad.toml", "[[stream]]\nname = \"a/b\"\nsource.input = \"test:\"\n");
+    said("serve bad.toml").refused(78, "bad.toml:2:8: stream[0].name: found \"a/b\", wanted letters");
+    bench.write("open.toml", "[server]\nlisten = \"0.0.0.0:0\"\n");
+    said("serve open.toml").refused(78, "open.toml:2:1: server.listen");
+    bench.write("live.toml", STREAMS);
+    said("run live.toml").refused(64, "maskline serve live.toml");
+    said("check live.toml").ok();
+}
