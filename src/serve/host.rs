@@ -64,7 +64,7 @@ impl Host {
             lines: lines_to(&couriers),
             couriers,
             rtsp: config.rtsp.map(|rtsp| RtspServer::start(&rtsp.options()?)).transpose()?,
-            webrtc: WebRtc::default(),
+            webrtc: WebRtc::new(config.webrtc),
             streams: RwLock::default(),
             file: config.file,
             shared: config.shared,
@@ -90,12 +90,10 @@ impl Host {
             takers.push(lines::to_file(file, self.events.clone())?);
         }
         let stream = Stream::start(config, self.nets.clone(), self.events.clone(), takers)?;
-        let views = [View::Masked, View::Raw, View::Classes];
-        let coders = views.map(|view| (view, stream.coders().of(view).clone()));
         let entry = Entry {
             stream: stream.clone(),
             from_file,
-            _mount: self.rtsp.as_ref().map(|rtsp| rtsp.mount(&name, coders)),
+            _mount: self.rtsp.as_ref().map(|rtsp| rtsp.mount(&name, stream.coders())),
         };
         streams.insert(name, entry);
         Ok(stream)
@@ -195,6 +193,11 @@ impl Host {
     /// Where the RTSP server shows a view of a stream, if there is one.
     pub(crate) fn rtsp_url(&self, name: &str, view: View) -> Option<String> {
         Some(self.rtsp.as_ref()?.url(name, view))
+    }
+
+    /// How many clients the RTSP server has.
+    pub(crate) fn rtsp_clients(&self) -> usize {
+        self.rtsp.as_ref().map_or(0, |rtsp| rtsp.clients())
     }
 
     /// Browsers that watch.

@@ -67,7 +67,6 @@ pub(crate) struct Masked {
 /// The plain picture and the class map of one frame, as one message (docs/formats.md, "What a page gets").
 #[derive(Debug)]
 pub(crate) struct Pair {
-    pub index: u64,
     pub message: Bytes,
 }
 
@@ -180,6 +179,7 @@ impl Preview {
     }
 
     /// How many JPEGs were made.
+    #[cfg(test)]
     pub fn encoded(&self) -> u64 {
         self.encoded.load(Ordering::Relaxed)
     }
@@ -292,10 +292,7 @@ impl Preview {
                 _ => jpeg.unwrap_or_default(),
             };
             let message = Bytes::from(message::write(shown, &(self.status)(shown), &self.palette, &jpeg)?);
-            let item = Arc::new(Pair {
-                index: shown.index,
-                message,
-            });
+            let item = Arc::new(Pair { message });
             self.publish(&self.pair, item, |wishes| wishes.pair);
         }
         Ok(())

@@ -117,6 +117,7 @@ impl RtspServer {
     }
 
     /// Where it listens.
+    #[cfg(test)]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
