@@ -90,12 +90,10 @@ impl Host {
             takers.push(lines::to_file(file, self.events.clone())?);
         }
         let stream = Stream::start(config, self.nets.clone(), self.events.clone(), takers)?;
-        let views = [View::Masked, View::Raw, View::Classes];
-        let coders = views.map(|view| (view, stream.coders().of(view).clone()));
         let entry = Entry {
             stream: stream.clone(),
             from_file,
-            _mount: self.rtsp.as_ref().map(|rtsp| rtsp.mount(&name, coders)),
+            _mount: self.rtsp.as_ref().map(|rtsp| rtsp.mount(&name, stream.coders())),
         };
         streams.insert(name, entry);
         Ok(stream)

@@ -119,7 +119,7 @@ impl Collector for Streams {
         families.many(
             "class_share",
             "Share of the newest frame that a class has",
-            Some(&Unit::Ratios),
+            Some(&Unit::Other("ratio".into())),
             shares,
         )?;
         let bytes = all.iter().map(|s| ([stream(s)], ConstCounter::new(s.recorded_bytes)));
@@ -380,7 +380,7 @@ mod tests {
 
     #[test]
     fn the_page_says_what_the_stream_does_whatever_its_name() {
-        let samples = read(&render(vec![numbers("north"), numbers("a\"b\\c\nd} 7")], 2).unwrap());
+        let samples = read(&render(vec![numbers("north"), numbers("a\"b\\c\nd} 7")], 2, Vec::new()).unwrap());
         for stream in ["north", r#"a\"b\\c\nd} 7"#] {
             for (key, wanted) in [
                 (format!(r#"maskline_frames_total{{stream="{stream}",outcome="shown"}}"#), 3.0),
@@ -410,6 +410,6 @@ mod tests {
 
     #[test]
     fn without_a_stream_there_is_still_a_page() {
-        assert_eq!(read(&render(Vec::new(), 0).unwrap())["maskline_streams"], 0.0);
+        assert_eq!(read(&render(Vec::new(), 0, Vec::new()).unwrap())["maskline_streams"], 0.0);
     }
 }
