@@ -121,6 +121,9 @@ pub struct RunArgs {
     /// Writes one indexed PNG a frame into this folder; pixel values are class ids
     #[arg(long, value_name = "DIR")]
     pub masks: Option<PathBuf>,
+    /// Writes the class maps as a video without loss, FFV1 in .mkv; grey values are class ids
+    #[arg(long, value_name = "FILE")]
+    pub class_video: Option<PathBuf>,
     /// Writes a JSON line a frame; - is standard output
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -605,6 +608,7 @@ impl RunArgs {
         config.overlay.legend &= !self.no_legend;
         set_some(&mut config.output.video, &self.output);
         set_some(&mut config.output.masks, &self.masks);
+        set_some(&mut config.output.class_video, &self.class_video);
         set_some(&mut config.output.json, &self.json);
         set_some(&mut config.output.report, &self.report);
         set_some(&mut config.output.sheet, &self.sheet);
@@ -642,6 +646,7 @@ impl RunArgs {
             (self.no_legend, "overlay.legend"),
             (self.output.is_some(), "output.video"),
             (self.masks.is_some(), "output.masks"),
+            (self.class_video.is_some(), "output.class_video"),
             (self.json.is_some(), "output.json"),
             (self.report.is_some(), "output.report"),
             (self.sheet.is_some(), "output.sheet"),
@@ -735,7 +740,7 @@ mod tests {
             ("maskline run a.mp4 --motion magic", "dis-fast"),
             ("maskline run", "<INPUT>"),
             ("maskline fly", "fly"),
-            ("maskline", "run, eval, check, models, bench, tune, doctor"),
+            ("maskline", "run, serve, eval, check, models, bench, tune, doctor"),
             ("maskline check", "FILE.toml"),
             ("maskline tune --fps 25", "--clip"),
             ("maskline tune --clip a.mp4 --fps 25 --latency-ms 80", "--latency-ms"),

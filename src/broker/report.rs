@@ -44,7 +44,7 @@ pub struct Report {
 /// How the connection to a broker is.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(tag = "state", rename_all = "lowercase")]
-#[schema(as = BrokerState)] // a stream has a state as well
+#[schema(as = BrokerState)]
 pub enum State {
     /// Messages go to the broker.
     Connected {

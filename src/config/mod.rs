@@ -95,6 +95,8 @@ pub struct OutputConfig {
     pub video: Option<PathBuf>,
     /// Folder for one indexed PNG a frame.
     pub masks: Option<PathBuf>,
+    /// The class maps as a video without loss.
+    pub class_video: Option<PathBuf>,
     /// JSON lines, one a frame or an interval.
     pub json: Option<PathBuf>,
     /// The end report as JSON.
@@ -268,6 +270,7 @@ fn output(section: &mut Section<'_>, base: &Path) -> OutputConfig {
     OutputConfig {
         video: file("video"),
         masks: file("masks"),
+        class_video: file("class_video"),
         json: file("json"),
         report: file("report"),
         sheet: file("sheet"),

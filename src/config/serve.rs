@@ -10,6 +10,7 @@ use crate::broker::BrokerOptions;
 use crate::error::{Kind, WithKind, fault};
 use crate::infer::Batching;
 use crate::publish::OutputOptions;
+use crate::publish::webrtc::WebRtcOptions;
 use crate::server::ServerOptions;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
@@ -29,6 +30,8 @@ pub struct ServeConfig {
     pub shared: Shared,
     /// The HTTP server; `None` without `[server]`.
     pub server: Option<ServerOptions>,
+    /// How browsers are served.
+    pub(crate) webrtc: WebRtcOptions,
     /// Where messages go.
     pub brokers: Vec<BrokerOptions>,
     /// The RTSP server; `None` without `[rtsp]`.
@@ -113,6 +116,13 @@ impl ServeConfig {
             shared.batching = batching(s);
             shared.most_streams = s.number("max_streams", values::streams).unwrap_or(MOST_STREAMS);
         });
+        let webrtc = document.section("webrtc", |s| {
+            let default = WebRtcOptions::default();
+            WebRtcOptions {
+                sessions: s.number("sessions", values::sessions).unwrap_or(default.sessions),
+                stun: s.text("stun", stun).or(default.stun),
+            }
+        });
         let brokers = document.tables("broker", |s| broker::broker(s, base));
         let wants_rtsp = document.has("rtsp");
         let rtsp = document.section("rtsp", |s| rtsp::read(s, base));
@@ -137,6 +147,7 @@ impl ServeConfig {
             streams,
             shared,
             server: wanted.then_some(server),
+            webrtc,
             brokers: brokers.into_iter().flatten().collect(),
             rtsp: wants_rtsp.then_some(rtsp),
             file: PathBuf::new(),
@@ -165,6 +176,16 @@ impl StreamConfig {
         stream.table = table.clone();
         Ok(stream)
     }
+}
+
+/// `stun://HOST:PORT`.
+fn stun(text: &str) -> Result<String, String> {
+    let is_one = text
+        .strip_prefix("stun://")
+        .is_some_and(|host| host.contains(':') && !host.contains(char::is_whitespace));
+    is_one
+        .then(|| text.to_owned())
+        .ok_or_else(|| format!("found {text:?}, wanted stun://HOST:PORT"))
 }
 
 fn batching(section: &mut Section<'_>) -> Batching {

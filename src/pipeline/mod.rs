@@ -33,6 +33,7 @@ use crate::postprocess::Postprocessor;
 use crate::preprocess::Preprocessor;
 use crate::publish::window::Windowed;
 use crate::sheet::ContactSheet;
+use crate::sink::ClassVideo;
 use crate::sink::masks::MaskWriter;
 use crate::sink::{self, SinkOptions, Speed};
 use crate::source::{self, LiveOptions, Notices, Paced, SourceOptions, StopFlag};
@@ -258,6 +259,12 @@ impl Pipeline {
         self
     }
 
+    /// Writes the class maps there as a video without loss, `.mkv`.
+    pub fn class_video(mut self, path: impl Into<PathBuf>) -> Self {
+        self.config.output.class_video = Some(path.into());
+        self
+    }
+
     /// Writes a JSON line a frame there.
     pub fn json(mut self, path: impl Into<PathBuf>) -> Self {
         self.config.output.json = Some(path.into());
@@ -395,6 +402,8 @@ impl Pipeline {
         let masks = masks
             .map(|folder| MaskWriter::create(folder, &palette(&head.classes)))
             .transpose()?;
+        let class_video = config.output.class_video.as_deref();
+        let class_video = class_video.map(|path| ClassVideo::create(path, &format)).transpose()?;
         let json = config.output.json.as_deref().map(PendingFile::create).transpose()?;
         let json = json.map(|file| record::Lines::new(record::Paper::File(file), config.messages.clone()));
         let json = match &hosting {
@@ -461,6 +470,7 @@ impl Pipeline {
                 record: record::Recorder {
                     classes: classes.clone(),
                     masks,
+                    class_video,
                     json,
                     zones,
                     on_classes: self.on_classes,
@@ -537,7 +547,8 @@ impl Ready {
     /// if it was stopped before its first frame.
     pub fn run(self, progress: impl FnMut(u64) + Send + 'static) -> Result<Report> {
         let masks = self.stages.record.masks.as_ref().and_then(MaskWriter::partial);
-        let partial = [self.stages.sink.partial(), masks].into_iter().flatten();
+        let maps = self.stages.record.class_video.as_ref().map(ClassVideo::partial);
+        let partial = [self.stages.sink.partial(), masks, maps].into_iter().flatten();
         let partial: Vec<_> = partial.map(Path::to_path_buf).collect();
         let existing = self.config.output.existing;
         let (report, outputs) = self.complete(progress).map_err(|error| {

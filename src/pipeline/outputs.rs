@@ -63,7 +63,7 @@ pub(crate) fn problems(config: &PipelineConfig, depth: Depth) -> Vec<Fault> {
     if let Some(folder) = &output.masks {
         problems.extend(masks(config, folder, depth));
     } else if files.is_empty() && !output.window {
-        let wanted = "wanted at least one of --output, --masks, --json, --report, --sheet, --window (video, masks, json, report, sheet, window in [output])";
+        let wanted = "wanted at least one of --output, --masks, --class-video, --json, --report, --sheet, --window (video, masks, class_video, json, report, sheet, window in [output])";
         problems.push(fault(Kind::Usage, format!("found nothing to write, {wanted}")));
     }
     problems
@@ -76,6 +76,7 @@ fn fault(kind: Kind, message: String) -> Fault {
 fn files(output: &OutputConfig) -> Vec<(&'static str, &PathBuf)> {
     [
         ("output.video", &output.video),
+        ("output.class_video", &output.class_video),
         ("output.json", &output.json),
         ("output.report", &output.report),
         ("output.sheet", &output.sheet),
@@ -91,6 +92,7 @@ pub(super) fn written(output: &OutputConfig, frames: u64) -> Vec<String> {
     let outputs = [
         seen(&output.video),
         output.masks.clone(),
+        seen(&output.class_video),
         output.json.clone(),
         output.report.clone(),
         seen(&output.sheet),
@@ -109,6 +111,7 @@ fn file(config: &PipelineConfig, key: &str, path: &Path) -> Option<Fault> {
     }
     let sense = match key {
         "output.video" => sink::check(path),
+        "output.class_video" => sink::check_class_video(path),
         "output.sheet" => sheet::check(path),
         _ => Ok(()),
     };
@@ -140,7 +143,11 @@ fn file_here(config: &PipelineConfig, key: &str, path: &Path) -> Option<Fault> {
         let remedy = "give another name, or --overwrite (overwrite = true in [output]) to replace it";
         return Some(fault(Kind::Usage, format!("{name} exists already: {remedy}")));
     }
-    let free = if key == "output.video" { sink::is_free(path) } else { Ok(()) };
+    let free = if matches!(key, "output.video" | "output.class_video") {
+        sink::is_free(path)
+    } else {
+        Ok(())
+    };
     free.err().map(|error| fault(Kind::Usage, format!("{error:#}")))
 }
 

@@ -6,6 +6,7 @@ use super::{FrameClasses, OnClasses, OnEvent};
 use crate::frame::ClassMap;
 use crate::messages::{Line, Look, MessageOptions, Schedule, Watch, ZoneLook, class_masks, regions};
 use crate::pending::PendingFile;
+use crate::sink::ClassVideo;
 use crate::sink::masks::MaskWriter;
 use crate::stats::pulse::ZoneNow;
 use anyhow::{Context, Result};
@@ -16,6 +17,7 @@ use std::sync::Arc;
 pub(super) struct Recorder {
     pub classes: Arc<Vec<Class>>,
     pub masks: Option<MaskWriter>,
+    pub class_video: Option<ClassVideo>,
     pub json: Option<Lines>,
     /// Only if there are zones.
     pub zones: Option<Watch>,
@@ -52,7 +54,12 @@ fn whole(map: &ClassMap) -> Fit {
 
 impl Recorder {
     pub fn has_work(&self) -> bool {
-        self.json.is_some() || self.masks.is_some() || self.zones.is_some() || self.on_classes.is_some() || self.hosting.is_some()
+        self.json.is_some()
+            || self.masks.is_some()
+            || self.class_video.is_some()
+            || self.zones.is_some()
+            || self.on_classes.is_some()
+            || self.hosting.is_some()
     }
 
     /// Follows what the host wishes now.
@@ -89,6 +96,9 @@ impl Recorder {
         }
         if let Some(masks) = &mut self.masks {
             masks.write(frame.index, map, &whole(map), frame.format.width, frame.format.height)?;
+        }
+        if let Some(video) = &mut self.class_video {
+            video.write(frame.pts_ns, frame.duration_ns, map, &whole(map))?;
         }
         if let Some(json) = &mut self.json {
             json.write(&classes, look.as_ref())?;
@@ -168,6 +178,7 @@ impl Step<Segmented, Segmented> for Recorder {
             Paper::Ear(_) => None,
         });
         tally.masks = self.masks.take();
+        tally.class_video = self.class_video.take();
         tally.rules = self.zones.as_ref().map(Watch::report).unwrap_or_default();
     }
 }

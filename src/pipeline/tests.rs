@@ -122,6 +122,7 @@ fn set(
         record: Recorder {
             classes: Arc::new(head.classes.clone()),
             masks: None,
+            class_video: None,
             json: None,
             zones: None,
             on_classes: None,

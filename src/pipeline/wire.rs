@@ -16,6 +16,7 @@ use crate::postprocess::Postprocessor;
 use crate::preprocess::{Preprocessor, TensorPool};
 use crate::publish::Finished;
 use crate::sheet::ContactSheet;
+use crate::sink::ClassVideo;
 use crate::sink::Sink;
 use crate::sink::masks::MaskWriter;
 use crate::source::{Opened, Source, StopFlag};
@@ -135,6 +136,7 @@ pub(super) struct Tally {
     latency: Option<LatencyReport>,
     pub json: Option<PendingFile>,
     pub masks: Option<MaskWriter>,
+    pub class_video: Option<ClassVideo>,
     pub rules: Vec<RuleReport>,
     sheet: Option<ContactSheet>,
     video: Option<Unnamed>,
@@ -296,10 +298,11 @@ pub(super) fn run(stages: Stages, stop: StopFlag, progress: impl FnMut(u64) + Se
         return Err(fault(Kind::Interrupted, line));
     }
     let json = tally.json.map(PendingFile::complete).transpose()?;
+    let class_video = tally.class_video.map(ClassVideo::complete).transpose()?;
     let sheet = tally.sheet.map(ContactSheet::complete).transpose()?.flatten();
     let outputs = Outputs {
         masks: tally.masks,
-        files: [tally.video, json, sheet].into_iter().flatten().collect(),
+        files: [tally.video, class_video, json, sheet].into_iter().flatten().collect(),
     };
     tally.stages.sort_by_key(Meter::stage);
     let ended_by = match (tally.stopped, tally.lost, tally.damaged) {

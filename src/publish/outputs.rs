@@ -1,8 +1,10 @@
 //! What becomes of a stream beside the page: recordings, HLS, pushes. None of them can end another, or the stream.
 
-use super::{Coders, Hls, HlsOptions, HlsReport, Push, PushOptions, PushReport, RecordOptions, RecordReport, Recording};
+use super::window::Window;
+use super::{Coders, Hls, HlsOptions, HlsReport, Push, PushOptions, PushReport, RecordOptions, RecordReport, Recording, Screen};
 use anyhow::Result;
 use serde::Serialize;
+use std::sync::Arc;
 use std::thread;
 
 /// Everything that shall become of a stream.
@@ -11,6 +13,8 @@ pub(crate) struct OutputOptions {
     pub record: Vec<RecordOptions>,
     pub hls: Option<HlsOptions>,
     pub push: Vec<PushOptions>,
+    /// Whether it is shown on this machine's screen.
+    pub window: bool,
 }
 
 /// All of them in numbers, in the order of the configuration.
@@ -27,14 +31,15 @@ pub(crate) struct Outputs {
     record: Vec<Recording>,
     hls: Option<Hls>,
     push: Vec<Push>,
+    _window: Option<Window>,
 }
 
 impl Outputs {
     /// Starts them under the name of the stream.
     ///
     /// # Errors
-    /// 70 where no thread can be had.
-    pub(crate) fn start(coders: &Coders, stream: &str, options: &OutputOptions) -> Result<Self> {
+    /// 70 where no thread can be had, 69 for a window where there is no display.
+    pub(crate) fn start(screen: &Arc<Screen>, coders: &Coders, stream: &str, options: &OutputOptions) -> Result<Self> {
         let record = |options: &RecordOptions| Recording::start(coders.of(options.view), stream, options.clone());
         let hls = |options: &HlsOptions| Hls::start(coders.of(options.view), stream, options.clone());
         let push = |options: &PushOptions| Push::start(coders.of(options.view), stream, options.clone());
@@ -42,6 +47,7 @@ impl Outputs {
             record: options.record.iter().map(record).collect::<Result<_>>()?,
             hls: options.hls.as_ref().map(hls).transpose()?,
             push: options.push.iter().map(push).collect::<Result<_>>()?,
+            _window: options.window.then(|| Window::open(screen, stream)).transpose()?,
         })
     }
 

@@ -398,7 +398,9 @@ mod tests {
         chain(pipeline, &[&source, &decoder]).unwrap();
         pipeline.add(&sink).unwrap();
         let pad = sink.static_pad("sink").unwrap();
-        decoder.connect_pad_added(move |_, found| drop(found.link(&pad)));
+        decoder.connect_pad_added(move |_, found| {
+            found.link(&pad).ok();
+        });
         watch.play().unwrap();
         (watch, sink)
     }
@@ -443,8 +445,10 @@ mod tests {
             &stage,
             target(&format!("srt://127.0.0.1:{port}?mode=listener&passphrase=hunter2222"), None).unwrap(),
         );
-        stage.show(60, SIZE, false);
-        until("that nobody is waited for", || push.report().state == PushState::Live);
+        until("that nobody is waited for", || {
+            stage.show(5, SIZE, false);
+            push.report().state == PushState::Live
+        });
         for _ in 0..2 {
             let (_watch, sink) = receiver(&format!("srt://127.0.0.1:{port}?mode=caller"), "hunter2222");
             until("a picture", || {

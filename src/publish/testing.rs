@@ -128,7 +128,9 @@ fn pictures(source: gst::Element) -> (usize, u32, u32) {
     chain(pipeline, &[&source, &decoder]).unwrap();
     pipeline.add(&sink).unwrap();
     let pad = sink.static_pad("sink").unwrap();
-    decoder.connect_pad_added(move |_, found| drop(found.link(&pad)));
+    decoder.connect_pad_added(move |_, found| {
+        found.link(&pad).ok();
+    });
     watch.play().unwrap();
     let (mut pictures, mut size) = (0, (0, 0));
     while let Some(sample) = sink.try_pull_sample(gst::ClockTime::from_seconds(20)) {

@@ -26,6 +26,7 @@ const PICTURES: usize = 2;
 const LOOK: Duration = Duration::from_millis(100);
 
 /// An open window. It is closed when this is dropped.
+#[derive(Debug)]
 pub(crate) struct Window {
     closed: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,

@@ -64,7 +64,7 @@ impl Host {
             lines: lines_to(&couriers),
             couriers,
             rtsp: config.rtsp.map(|rtsp| RtspServer::start(&rtsp.options()?)).transpose()?,
-            webrtc: WebRtc::default(),
+            webrtc: WebRtc::new(config.webrtc),
             streams: RwLock::default(),
             file: config.file,
             shared: config.shared,
@@ -193,6 +193,11 @@ impl Host {
     /// Where the RTSP server shows a view of a stream, if there is one.
     pub(crate) fn rtsp_url(&self, name: &str, view: View) -> Option<String> {
         Some(self.rtsp.as_ref()?.url(name, view))
+    }
+
+    /// How many clients the RTSP server has.
+    pub(crate) fn rtsp_clients(&self) -> usize {
+        self.rtsp.as_ref().map_or(0, |rtsp| rtsp.clients())
     }
 
     /// Browsers that watch.

@@ -9,7 +9,7 @@ use crate::panics;
 use crate::pipeline::Pipeline;
 use crate::pipeline::hosting::{Ear, Hosting, Lender, Look, Looks};
 use crate::privacy::shown;
-use crate::publish::{CoderOptions, Coders, Outputs, OutputsReport, Publisher, RecordOptions, Screen};
+use crate::publish::{CoderOptions, Coders, Outputs, OutputsReport, Publisher, RecordOptions, Screen, View};
 use crate::source::{State, StopFlag};
 use crate::stats::pulse::{Pulse, Vitals};
 use crate::testing::plain;
@@ -56,7 +56,6 @@ pub struct Stream {
 /// Hears what the pipeline of a stream says.
 struct StreamEar {
     name: Arc<str>,
-    pulse: Arc<Pulse>,
     events: Arc<Events>,
     classes: Mutex<Vec<Class>>,
     palette: Arc<Mutex<[[u8; 3]; 256]>>,
@@ -117,7 +116,6 @@ impl Stream {
             looks: Arc::new(Looks::new(look_of(&config))),
             ear: Arc::new(StreamEar {
                 name: name.clone(),
-                pulse: pulse.clone(),
                 events,
                 classes: Mutex::default(),
                 palette: coding.palette.clone(),
@@ -162,6 +160,14 @@ impl Stream {
     /// Where it shows itself.
     pub(crate) fn screen(&self) -> &Arc<Screen> {
         &self.screen
+    }
+
+    /// How often its encoders failed and were built anew.
+    pub(crate) fn encoder_failures(&self) -> u64 {
+        [View::Masked, View::Raw, View::Classes]
+            .into_iter()
+            .map(|view| self.coders.of(view).failures())
+            .sum()
     }
 
     /// What it shows, as H.264.
@@ -250,7 +256,7 @@ impl Stream {
         let mut outputs = locked(&self.outputs);
         // Those that there are finish first: they may have the same places.
         *outputs = Outputs::default();
-        *outputs = Outputs::start(&self.coders, &self.name, &config.outputs)?;
+        *outputs = Outputs::start(&self.screen, &self.coders, &self.name, &config.outputs)?;
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use super::App;
 use super::ask::{Json, Named};
 use super::fail::{ErrorBody, Fail};
-use super::metrics::{self, StreamNumbers};
+use super::metrics::{self, StreamNumbers, Watchers};
 use crate::broker::Report;
 use crate::error::{Kind, WithKind};
 use crate::publish::{OutputsReport, RecordState, View};
@@ -235,11 +235,16 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<impl IntoResp
             vitals: stream.vitals(),
             latencies: stream.pulse().latencies(),
             recorded_bytes: recordings.iter().map(|r| r.bytes).sum(),
+            encoder_failures: stream.encoder_failures(),
             recordings_paused: recordings.iter().filter(|r| matches!(r.state, RecordState::Paused(_))).count(),
         }
     };
     let streams = app.host.streams().iter().map(numbers).collect();
-    let page = metrics::render(streams, app.host.webrtc().len(), app.host.brokers()).map_err(anyhow::Error::from)?;
+    let watchers = Watchers {
+        webrtc: app.host.webrtc().len(),
+        rtsp: app.host.rtsp_clients(),
+    };
+    let page = metrics::render(streams, watchers, app.host.brokers()).map_err(anyhow::Error::from)?;
     Ok(([(CONTENT_TYPE, metrics::CONTENT_TYPE)], page))
 }
 

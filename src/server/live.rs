@@ -120,8 +120,11 @@ pub(super) async fn mjpeg(State(app): State<Arc<App>>, Named(stream): Named) -> 
 
 fn part(picture: &Masked) -> Bytes {
     let head = format!(
-        "--picture\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n",
-        picture.jpeg.len()
+        "--picture\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\nX-Index: {}\r\nX-Pts-Ns: {}\r\nX-Filler: {}\r\n\r\n",
+        picture.jpeg.len(),
+        picture.index,
+        picture.pts_ns,
+        picture.filler,
     );
     [head.as_bytes(), &picture.jpeg, b"\r\n"].concat().into()
 }

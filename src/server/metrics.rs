@@ -29,17 +29,25 @@ pub(super) struct StreamNumbers {
     pub recorded_bytes: u64,
     /// Recordings that cannot write.
     pub recordings_paused: usize,
+    pub encoder_failures: u64,
 }
 
-/// All metrics as text; `browsers` is how many watch by WebRTC.
+/// Who watches.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Watchers {
+    pub webrtc: usize,
+    pub rtsp: usize,
+}
+
+/// All metrics as text.
 ///
 /// # Errors
 /// None that can be caused from outside: a String takes everything.
-pub(super) fn render(streams: Vec<StreamNumbers>, browsers: usize, brokers: Vec<Report>) -> Result<String, fmt::Error> {
+pub(super) fn render(streams: Vec<StreamNumbers>, watchers: Watchers, brokers: Vec<Report>) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("maskline");
     registry.register("build", "The program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
     registry.register_collector(Box::new(Streams(streams)));
-    registry.register_collector(Box::new(Browsers(browsers)));
+    registry.register_collector(Box::new(watchers));
     registry.register_collector(Box::new(Brokers::new(brokers)));
     registry.register_collector(Box::new(Process));
     let mut page = String::new();
@@ -127,6 +135,9 @@ impl Collector for Streams {
         let help = "Recordings that cannot write, such as on a full disk";
         let paused = all.iter().map(|s| ([stream(s)], gauge(s.recordings_paused as f64)));
         families.many("recordings_paused", help, None, paused)?;
+        let help = "Times that an encoder failed and was built anew";
+        let failures = all.iter().map(|s| ([stream(s)], ConstCounter::new(s.encoder_failures)));
+        families.many("encoder_failures", help, None, failures)?;
         let latencies = all.iter().map(|s| ([stream(s)], Latency(&s.latencies)));
         families.many(
             "latency",
@@ -216,13 +227,11 @@ impl Families<'_> {
     }
 }
 
-#[derive(Debug)]
-struct Browsers(usize);
-
-impl Collector for Browsers {
+impl Collector for Watchers {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let sessions = gauge(self.0 as f64);
-        Families { encoder }.one("webrtc_sessions", "Browsers that watch by WebRTC", None, &sessions)
+        let mut families = Families { encoder };
+        families.one("webrtc_sessions", "Browsers that watch by WebRTC", None, &gauge(self.webrtc as f64))?;
+        families.one("rtsp_clients", "Clients of the RTSP server", None, &gauge(self.rtsp as f64))
     }
 }
 
@@ -309,6 +318,8 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
     use std::time::{Duration, Instant};
 
+    const WATCHERS: Watchers = Watchers { webrtc: 2, rtsp: 3 };
+
     fn numbers(name: &str) -> StreamNumbers {
         let pulse = Pulse::default();
         pulse.enter(State::Live, "frames come");
@@ -328,6 +339,7 @@ mod tests {
             latencies: pulse.latencies(),
             recorded_bytes: 77,
             recordings_paused: 1,
+            encoder_failures: 0,
         }
     }
 
@@ -380,7 +392,7 @@ mod tests {
 
     #[test]
     fn the_page_says_what_the_stream_does_whatever_its_name() {
-        let samples = read(&render(vec![numbers("north"), numbers("a\"b\\c\nd} 7")], 2, Vec::new()).unwrap());
+        let samples = read(&render(vec![numbers("north"), numbers("a\"b\\c\nd} 7")], WATCHERS, Vec::new()).unwrap());
         for stream in ["north", r#"a\"b\\c\nd} 7"#] {
             for (key, wanted) in [
                 (format!(r#"maskline_frames_total{{stream="{stream}",outcome="shown"}}"#), 3.0),
@@ -410,6 +422,6 @@ mod tests {
 
     #[test]
     fn without_a_stream_there_is_still_a_page() {
-        assert_eq!(read(&render(Vec::new(), 0, Vec::new()).unwrap())["maskline_streams"], 0.0);
+        assert_eq!(read(&render(Vec::new(), WATCHERS, Vec::new()).unwrap())["maskline_streams"], 0.0);
     }
 }

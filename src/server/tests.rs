@@ -461,6 +461,7 @@ async fn recordings_are_listed_and_given_in_parts_and_nothing_beside_them_is() {
     let folder = stage.folder.path().join("recordings");
     std::fs::create_dir_all(&folder).unwrap();
     let file = "north-20200101T000000Z.mp4";
+    std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join(file), "0123456789").unwrap();
     std::fs::write(folder.join("secret.mp4"), "secret").unwrap();
     let router = stage.router(None);

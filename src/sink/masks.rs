@@ -1,5 +1,6 @@
 //! Class maps as a folder of pictures: one indexed PNG a frame, ids as pixel values.
 
+use super::sample::Sampler;
 use crate::error::{Kind, WithKind, fault};
 use crate::frame::ClassMap;
 use anyhow::{Context, Result};
@@ -32,15 +33,7 @@ pub struct MaskWriter {
     finished: bool,
     palette: Vec<u8>,
     written: u64,
-    columns: Columns,
-    row: Vec<u8>,
-}
-
-/// Which column of a class map each column of a frame shows, remembered from frame to frame.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Columns {
-    key: Option<(u32, u32, Fit)>,
-    table: Vec<usize>,
+    sampler: Sampler,
 }
 
 impl MaskWriter {
@@ -63,8 +56,7 @@ impl MaskWriter {
             finished: false,
             palette: palette.concat(),
             written: 0,
-            columns: Columns::default(),
-            row: Vec::new(),
+            sampler: Sampler::default(),
         };
         let mut holds_earlier = false;
         for path in list(folder)? {
@@ -160,7 +152,7 @@ impl MaskWriter {
 
     fn encode(&mut self, file: File, map: &ClassMap, fit: &Fit, width: u32, height: u32) -> Result<()> {
         let mut pixels = vec![0; width as usize * height as usize];
-        self.sample(&mut pixels, map, fit, width, height);
+        self.sampler.sample(&mut pixels, width as usize, map, fit, (width, height));
         let mut file = BufWriter::new(file);
         let mut encoder = png::Encoder::new(&mut file, width, height);
         encoder.set_color(png::ColorType::Indexed);
@@ -173,28 +165,6 @@ impl MaskWriter {
         writer.finish()?;
         file.flush()?;
         Ok(())
-    }
-
-    /// Fills `pixels` (`width * height` ids) from the map.
-    fn sample(&mut self, pixels: &mut [u8], map: &ClassMap, fit: &Fit, width: u32, height: u32) {
-        let key = Some((width, map.width, *fit));
-        if self.columns.key != key {
-            let content = (fit.content.x, fit.content.width);
-            let table = (0..width).map(|x| nearest(x, width, content, fit.width, map.width)).collect();
-            self.columns = Columns { key, table };
-        }
-        let content = (fit.content.y, fit.content.height);
-        let mut last = usize::MAX;
-        for (y, row) in pixels.chunks_exact_mut(width as usize).enumerate() {
-            let from = nearest(y as u32, height, content, fit.height, map.height);
-            if from != last {
-                let ids = &map.ids[from * map.width as usize..][..map.width as usize];
-                self.row.clear();
-                self.row.extend(self.columns.table.iter().map(|&x| ids[x]));
-                last = from;
-            }
-            row.copy_from_slice(&self.row);
-        }
     }
 }
 
@@ -216,15 +186,6 @@ impl Drop for MaskWriter {
 fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder).and_then(|entries| entries.map(|e| Ok(e?.path())).collect::<io::Result<_>>());
     entries.with_context(|| format!("cannot list {}", folder.display())).kind(Kind::Io)
-}
-
-/// The sample of a map `map` long that lies under the middle of pixel `at` of a frame `frame` long, which covers
-/// `content` (begin, length) of a model input `input` long.
-fn nearest(at: u32, frame: u32, content: (u32, u32), input: u32, map: u32) -> usize {
-    let [at, frame, begin, length, input, map] = [at, frame, content.0, content.1, input, map].map(u64::from);
-    // (begin + (at + 1/2) * length / frame) * map / input, in whole numbers
-    let position = (2 * begin * frame + (2 * at + 1) * length) * map / (2 * frame * input);
-    position.min(map - 1) as usize
 }
 
 /// The number in a name such as `000042.png`.

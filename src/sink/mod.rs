@@ -1,11 +1,16 @@
 //! Wherever frames go: a video file, a folder of class maps, or nowhere.
 
+mod class_video;
 mod container;
 pub mod masks;
 mod mend;
+mod sample;
 mod sound;
 mod video;
+mod writing;
 
+pub use class_video::ClassVideo;
+pub(crate) use class_video::check as check_class_video;
 pub(crate) use container::live_mp4;
 
 use crate::frame::{Frame, PacketStream, VideoFormat};
@@ -142,7 +147,7 @@ pub fn check(output: &Path) -> Result<()> {
 /// # Errors
 /// 64 with the name of the part file that is in the way.
 pub fn is_free(output: &Path) -> Result<()> {
-    video::is_free(output)
+    writing::is_free(output)
 }
 
 /// Begins a video file; the extension of `output` chooses its form: .mp4 and .mkv (H.264) or .webm (VP9).

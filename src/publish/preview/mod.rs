@@ -18,6 +18,8 @@ use tokio::sync::watch;
 
 /// How long the thread waits for a picture before it looks whether anybody is still there.
 const LOOK: Duration = Duration::from_millis(200);
+/// Pictures a second at least, where less is asked for.
+const SLOWEST: f64 = 0.01;
 /// How long no picture is tried after one that could not be made.
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -67,7 +69,6 @@ pub(crate) struct Masked {
 /// The plain picture and the class map of one frame, as one message (docs/formats.md, "What a page gets").
 #[derive(Debug)]
 pub(crate) struct Pair {
-    pub index: u64,
     pub message: Bytes,
 }
 
@@ -180,6 +181,7 @@ impl Preview {
     }
 
     /// How many JPEGs were made.
+    #[cfg(test)]
     pub fn encoded(&self) -> u64 {
         self.encoded.load(Ordering::Relaxed)
     }
@@ -292,10 +294,7 @@ impl Preview {
                 _ => jpeg.unwrap_or_default(),
             };
             let message = Bytes::from(message::write(shown, &(self.status)(shown), &self.palette, &jpeg)?);
-            let item = Arc::new(Pair {
-                index: shown.index,
-                message,
-            });
+            let item = Arc::new(Pair { message });
             self.publish(&self.pair, item, |wishes| wishes.pair);
         }
         Ok(())
@@ -335,7 +334,7 @@ struct Pace {
 impl Pace {
     fn new(fps: f64) -> Self {
         Self {
-            period: Duration::from_secs_f64(1.0 / fps),
+            period: Duration::from_secs_f64(1.0 / fps.max(SLOWEST)),
             due: None,
         }
     }

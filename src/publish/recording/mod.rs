@@ -20,7 +20,7 @@ use names::Names;
 use nix::sys::statvfs::statvfs;
 use segment::{Finished, Segment};
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -167,6 +167,7 @@ impl Recording {
     }
 
     /// Finishes the open file: within five seconds unless the disk hangs.
+    #[cfg(test)]
     pub(crate) fn stop(mut self) -> RecordReport {
         self.finish();
         self.report()
@@ -374,6 +375,7 @@ mod tests {
     use super::*;
     use names::{part_of, stamp};
     use std::fs;
+    use std::path::Path;
 
     const SIZE: (u32, u32) = (64, 48);
 
