@@ -52,7 +52,8 @@ fn preface() -> OpenApi {
                 .title("maskline")
                 .version(env!("CARGO_PKG_VERSION"))
                 .description(Some(
-                    "Live streams with semantic segmentation: look at them, change them, watch over them.",
+                    "Live streams with semantic segmentation: look at them, change them, watch over them. Any request may also be \
+                     answered with 400, 401, 403, 408, 413, 415 or 500 and {\"error\": \"one line\"}.",
                 ))
                 .build(),
         )

@@ -513,6 +513,51 @@ fn an_address_that_others_reach_needs_a_token() {
 }
 
 #[test]
+fn with_a_certificate_it_speaks_tls_and_takes_a_new_one_while_it_runs() {
+    let stage = Stage::new();
+    let (cert, key) = (stage.folder.path().join("cert.pem"), stage.folder.path().join("key.pem"));
+    let issue = || {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        std::fs::write(&cert, made.cert.pem()).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        made.cert.der().clone()
+    };
+    let first = issue();
+    let options = ServerOptions {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        tls: Some((cert.clone(), key.clone())),
+        ..ServerOptions::default()
+    };
+    let server = Server::start(stage.host.clone(), &options).unwrap();
+    assert!(server.url().starts_with("https://127.0.0.1:"));
+    // What a client that trusts only this certificate gets.
+    let ask = |trusted: &rustls::pki_types::CertificateDer<'static>| -> io::Result<String> {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(trusted.clone()).unwrap();
+        let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let mut tls = rustls::ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
+        let mut tcp = TcpStream::connect(server.address)?;
+        let mut stream = rustls::Stream::new(&mut tls, &mut tcp);
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        Ok(text)
+    };
+    assert!(ask(&first).unwrap().starts_with("HTTP/1.1 200"));
+    let second = issue();
+    assert!(ask(&second).is_err());
+    server.reload_certificate().unwrap();
+    assert!(ask(&second).unwrap().starts_with("HTTP/1.1 200") && ask(&first).is_err());
+    std::fs::write(&key, "none").unwrap();
+    let error = server.reload_certificate().unwrap_err().to_string();
+    assert!(
+        error.contains("cert.pem") && error.contains("key.pem") && error.contains("cannot be used"),
+        "{error}"
+    );
+    assert!(ask(&second).is_ok(), "the old one stays");
+}
+
+#[test]
 fn it_stops_within_two_seconds_whoever_is_listening_and_ends_slow_requests() {
     let stage = Stage::new();
     stage.wait_until_live();
