@@ -77,11 +77,6 @@ impl Writing {
         &self.part.path
     }
 
-    /// Frames written.
-    pub fn written(&self) -> u64 {
-        self.written
-    }
-
     /// Whether what was written is whole, only without an end.
     pub fn is_open(&self) -> bool {
         self.written > 0 && !self.failed && !self.finished && self.frames.is_some()
