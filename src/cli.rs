@@ -740,7 +740,7 @@ mod tests {
             ("maskline run a.mp4 --motion magic", "dis-fast"),
             ("maskline run", "<INPUT>"),
             ("maskline fly", "fly"),
-            ("maskline", "run, eval, check, models, bench, tune, doctor"),
+            ("maskline", "run, serve, eval, check, models, bench, tune, doctor"),
             ("maskline check", "FILE.toml"),
             ("maskline tune --fps 25", "--clip"),
             ("maskline tune --clip a.mp4 --fps 25 --latency-ms 80", "--latency-ms"),

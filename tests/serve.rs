@@ -6,6 +6,7 @@ mod support;
 
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
+use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -21,12 +22,11 @@ struct Serving {
 
 impl Serving {
     fn start(bench: &Bench, file: &str) -> Self {
-        let mut child = bench
-            .command()
-            .args(["serve", file, "--log", "json"])
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::of(bench.command().args(["serve", file, "--log", "json"]))
+    }
+
+    fn of(command: &mut Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (tell, said) = mpsc::channel();
         thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
@@ -169,4 +169,25 @@ fn what_is_wrong_is_one_line_and_a_code() {
     bench.write("live.toml", STREAMS);
     said("run live.toml").refused(64, "maskline serve live.toml");
     said("check live.toml").ok();
+}
+
+#[test]
+fn systemd_is_told_that_it_is_ready_alive_and_stopping() {
+    let bench = Bench::new();
+    bench.write("live.toml", STREAMS);
+    let systemd = UnixDatagram::bind(bench.path("notify")).unwrap();
+    systemd.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let mut command = bench.command();
+    command.env("NOTIFY_SOCKET", bench.path("notify")).env("WATCHDOG_USEC", "600000");
+    let serving = Serving::of(command.args(["serve", "live.toml", "--log", "json"]));
+    let told = || {
+        let mut bytes = [0; 256];
+        let length = systemd.recv(&mut bytes).expect("systemd hears something");
+        String::from_utf8_lossy(&bytes[..length]).trim().to_owned()
+    };
+    assert_eq!([told(), told(), told()], ["READY=1", "WATCHDOG=1", "WATCHDOG=1"]);
+    serving.signal("INT");
+    let stopping = std::iter::repeat_with(told).find(|word| word != "WATCHDOG=1");
+    assert_eq!(stopping.as_deref(), Some("STOPPING=1"));
+    assert_eq!(serving.end().0, Some(130));
 }

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 /// Counts since the start of this program, and how things stand.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = BrokerReport)]
 pub struct Report {
     /// The broker, without who logs in.
     pub address: String,
@@ -43,6 +44,7 @@ pub struct Report {
 /// How the connection to a broker is.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(tag = "state", rename_all = "lowercase")]
+#[schema(as = BrokerState)]
 pub enum State {
     /// Messages go to the broker.
     Connected {

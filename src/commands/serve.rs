@@ -5,6 +5,7 @@ use crate::commands::check;
 use crate::commands::run::Talk;
 use crate::config::serve::ServeConfig;
 use crate::error::{Kind, fault};
+use crate::infer::runtime::runtime;
 use crate::log;
 use crate::serve::{Host, ServeEvent};
 use crate::server::Server;
@@ -34,6 +35,7 @@ pub fn run(args: &ServeArgs, talk: Talk) -> Result<Option<Kind>> {
     if !problems.is_empty() {
         return Err(fault(Kind::Config, problems.join("\n")));
     }
+    runtime()?;
     log::start(args.log, talk)?;
     let (stop, reload) = (StopFlag::default(), StopFlag::default());
     let caught = signals::watch_and_reload(stop.clone(), reload.clone())?;

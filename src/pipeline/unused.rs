@@ -87,11 +87,11 @@ pub(super) fn notes(config: &PipelineConfig, taken: &str, recurrent: bool) -> Ve
     }
 
     if config.output.video.is_none() {
-        let (drawn, usual) = (&config.overlay, OverlayOptions::default());
+        let (drawn, usual, seen) = (&config.overlay, OverlayOptions::default(), config.output.window);
         let why = "no masked video is written (--output, or video in [output])";
-        note(drawn.alpha != usual.alpha, "overlay.alpha", why);
-        note(drawn.only.is_some(), "overlay.only", why);
-        note(drawn.outlines, "overlay.outlines", why);
+        note(drawn.alpha != usual.alpha && !seen, "overlay.alpha", why);
+        note(drawn.only.is_some() && !seen, "overlay.only", why);
+        note(drawn.outlines && !seen, "overlay.outlines", why);
         note(config.output.speed.is_some(), "output.speed", why);
         note(config.output.quality.is_some(), "output.quality", why);
         note(config.output.threads.is_some(), "output.threads", why);

@@ -16,7 +16,6 @@ use std::time::{Duration, Instant};
 
 /// Orange, green and blue: three colours that no mistake turns into each other.
 pub(super) const ORANGE: [u8; 3] = [220, 120, 20];
-pub(super) const GREEN: [u8; 3] = [30, 160, 60];
 pub(super) const BLUE: [u8; 3] = [40, 60, 200];
 
 pub(super) fn format(width: u32, height: u32) -> VideoFormat {
@@ -41,7 +40,7 @@ pub(super) fn picture(format: &VideoFormat, rgb: [u8; 3]) -> Picture {
             (PixelFormat::Nv12, 1) => &ycbcr[1..],
             _ => &ycbcr[plane..=plane],
         };
-        let bytes = samples.iter().map(|s| *s as u8).cycle();
+        let bytes = samples.iter().copied().cycle();
         pixels.plane_mut(plane).iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
     }
     Picture::of(Frame {
@@ -276,7 +275,7 @@ impl Client {
                 return Ok(Decoded::of(&sample));
             }
             let bus = self.pipeline.bus().unwrap();
-            while let Some(message) = bus.pop_filtered(&[gst::MessageType::Error, gst::MessageType::Eos]) {
+            if let Some(message) = bus.pop_filtered(&[gst::MessageType::Error, gst::MessageType::Eos]) {
                 if let gst::MessageView::Error(error) = message.view() {
                     return Err(format!("{} ({:?})", error.error(), error.debug()));
                 }

@@ -135,6 +135,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_kind_is_as_its_schema_says() {
+        let schema = serde_json::from_str(include_str!("../../docs/schema/event.v1.json")).unwrap();
+        let schema = jsonschema::validator_for(&schema).unwrap();
+        let events = Events::default();
+        let text = |text: &str| text.to_owned();
+        let (state, why) = (text("lost"), text("gone"));
+        events.add(Some("a"), Some(7), Happening::State { state, why });
+        let (zone, rule, state, share) = (text("z"), text("r"), text("on"), 0.5);
+        events.add(Some("a"), Some(7), Happening::Zone { zone, rule, state, share });
+        events.add(None, None, Happening::Config { what: text("added") });
+        events.add(None, None, Happening::Output { what: text("full") });
+        for event in events.since(0) {
+            let event = serde_json::to_value(event).unwrap();
+            let problems: Vec<_> = schema.iter_errors(&event).map(|e| e.to_string()).collect();
+            assert!(problems.is_empty(), "{event}: {problems:?}");
+        }
+        let wrong = serde_json::json!({"id": 1, "at_ms": 2, "stream": "a", "pts_ns": null, "kind": "state"});
+        assert!(!schema.is_valid(&wrong), "a state has its name");
+    }
+
+    #[test]
     fn a_thousand_are_kept_listeners_hear_them_and_no_password_is_in_them() {
         let events = Events::default();
         let mut listener = events.listen();

@@ -127,7 +127,7 @@ impl Collector for Streams {
         families.many(
             "class_share",
             "Share of the newest frame that a class has",
-            Some(&Unit::Ratios),
+            Some(&Unit::Other("ratio".into())),
             shares,
         )?;
         let bytes = all.iter().map(|s| ([stream(s)], ConstCounter::new(s.recorded_bytes)));

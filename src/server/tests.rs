@@ -217,6 +217,7 @@ async fn every_answer_is_what_the_document_says() {
         ),
         ("post", "/api/v1/reload", "", None, 200),
         ("get", "/api/v1/models", "", None, 200),
+        ("get", "/api/v1/brokers", "", None, 200),
         ("get", "/api/v1/about", "", None, 200),
         ("get", "/api/v1/openapi.json", "", None, 200),
         ("get", "/metrics", "", None, 200),
@@ -458,7 +459,9 @@ async fn events_go_on_where_the_listener_left_off() {
 async fn recordings_are_listed_and_given_in_parts_and_nothing_beside_them_is() {
     let stage = Stage::new();
     let folder = stage.folder.path().join("recordings");
+    std::fs::create_dir_all(&folder).unwrap();
     let file = "north-20200101T000000Z.mp4";
+    std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join(file), "0123456789").unwrap();
     std::fs::write(folder.join("secret.mp4"), "secret").unwrap();
     let router = stage.router(None);

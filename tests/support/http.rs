@@ -2,7 +2,7 @@
 #![allow(dead_code, missing_docs, reason = "each test file uses a part of it")]
 
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 

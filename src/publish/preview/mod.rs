@@ -18,6 +18,8 @@ use tokio::sync::watch;
 
 /// How long the thread waits for a picture before it looks whether anybody is still there.
 const LOOK: Duration = Duration::from_millis(200);
+/// Pictures a second at least, where less is asked for.
+const SLOWEST: f64 = 0.01;
 /// How long no picture is tried after one that could not be made.
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -332,7 +334,7 @@ struct Pace {
 impl Pace {
     fn new(fps: f64) -> Self {
         Self {
-            period: Duration::from_secs_f64(1.0 / fps),
+            period: Duration::from_secs_f64(1.0 / fps.max(SLOWEST)),
             due: None,
         }
     }

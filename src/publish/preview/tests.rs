@@ -158,8 +158,8 @@ fn nothing_is_made_without_viewers_and_the_next_one_sees_nothing_old() {
     stage.show(false);
     next(&mut viewer).unwrap();
     let mut second = preview.pair().unwrap();
-    let message = next(&mut second).unwrap();
-    assert_eq!(parts(&message.message).0["index"], 1, "the newest is there at once");
+    let newest = next(&mut second).unwrap();
+    assert_eq!(parts(&newest.message).0["index"], 1, "the newest is there at once");
     drop((viewer, second));
     assert!(!stage.screen.is_raw_wanted());
     until("the thread ends", || stage.screen.hub.subscribers() == 0);

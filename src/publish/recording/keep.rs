@@ -10,6 +10,7 @@ use gstreamer::prelude::*;
 use gstreamer_app::AppSink;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -101,7 +102,12 @@ impl Keeper {
     fn list(&self) -> Result<Vec<Entry>> {
         let context = || format!("cannot list {}", self.folder.display());
         let mut entries = Vec::new();
-        for entry in fs::read_dir(&self.folder).with_context(context)? {
+        let found = match fs::read_dir(&self.folder) {
+            // Made with the first file.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(entries),
+            found => found.with_context(context)?,
+        };
+        for entry in found {
             let entry = entry.with_context(context)?;
             // Of the entry itself: a link is nobody's recording.
             let metadata = entry.metadata().ok().filter(fs::Metadata::is_file);

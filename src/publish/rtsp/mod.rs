@@ -1,5 +1,6 @@
 //! An RTSP server for players: `rtsp://HOST:PORT/NAME` is the masked stream, `NAME/raw` the frames as they came, and
-//! `NAME/classes` the class maps. All clients of one address share one encoder, which runs only while there are any; each has a queue of its own.
+//! `NAME/classes` the class maps. All clients of one address share one encoder, which runs only while there are any; each has
+//! a queue of its own.
 
 mod factory;
 mod mounts;

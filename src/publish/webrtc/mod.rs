@@ -1,5 +1,5 @@
-//! Streams for browsers: a WHEP offer in, the answer out (RFC draft-ietf-wish-whep). One exchange is all there is: the answer
-//! has all addresses of this machine in it, and no server in between is asked.
+//! Streams for browsers: a WHEP offer in, the answer out (draft-ietf-wish-whep). One exchange is all there is, since the
+//! answer has all addresses of this machine in it.
 
 mod offer;
 mod peer;

@@ -70,6 +70,9 @@ impl Peer {
         let transceiver = sink.property::<WebRTCRTPTransceiver>("transceiver");
         transceiver.set_property("direction", WebRTCRTPTransceiverDirection::Sendonly);
         transceiver.set_property("codec-preferences", codec.build());
+        // The stream's own caps name a profile and a level, which no offer has to the letter: webrtcbin would find nothing in
+        // common. Where it has not seen them before the answer, the preference counts.
+        let held = packets.add_probe(gst::PadProbeType::BLOCK_DOWNSTREAM, |_, _| gst::PadProbeReturn::Ok);
         let gathered = gathering(&webrtc);
         watch.play()?;
 
@@ -89,6 +92,9 @@ impl Peer {
         ask(&webrtc, |w, done| {
             w.emit_by_name::<()>("set-local-description", &[&answer, done]);
         })?;
+        if let Some(held) = held {
+            packets.remove_probe(held);
+        }
         // Where it takes longer, what was found by then is good enough.
         gathered.recv_timeout(STEP).ok();
         let local = webrtc.property::<Option<WebRTCSessionDescription>>("local-description");

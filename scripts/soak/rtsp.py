@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Kills and hangs an RTSP camera again and again, and measures how a watching maskline takes it.
 
-    scripts/soak/rtsp [TIMES] [PROGRAM]
+    scripts/soak/rtsp.py [TIMES] [PROGRAM]
 
 The camera is a maskline of its own that serves a test pattern over RTSP; another one watches it over TCP and over UDP at
 once. TIMES (20) times it is killed with SIGKILL and started again two seconds later, then TIMES times it is stopped with
