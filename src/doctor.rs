@@ -26,7 +26,7 @@ const NEEDED: [&str; 13] = [
 ];
 
 /// Elements for other inputs and outputs.
-const USEFUL: [&str; 17] = [
+const USEFUL: [&str; 23] = [
     "avdec_h265",
     "avdec_mpeg2video",
     "avdec_mpeg4",
@@ -44,6 +44,12 @@ const USEFUL: [&str; 17] = [
     "srtsrc",
     "udpsrc",
     "v4l2src",
+    "h264parse",
+    "avenc_ffv1",
+    "mpegtsmux",
+    "flvmux",
+    "rtmp2sink",
+    "srtsink",
 ];
 
 /// How one finding counts.

@@ -71,6 +71,19 @@ fn masks_are_pictures_of_the_frames_size_whose_pixels_are_class_ids() {
     assert_eq!(fs::read_dir(bench.path("masks")).unwrap().count(), 12);
 }
 
+#[test]
+fn class_maps_go_into_a_video_under_the_rules_of_every_output() {
+    let bench = Bench::new();
+    Clip::regular(322, 242, 12).write(&bench.path("in.mp4"));
+    bench.run("in.mp4 --class-video maps.mkv").ok();
+    assert!(fs::metadata(bench.path("maps.mkv")).unwrap().len() > 500 && !bench.path("maps.mkv.part").exists());
+    bench.run("in.mp4 --class-video maps.mkv").refused(64, "--overwrite");
+    bench
+        .run("in.mp4 --class-video maps.mp4")
+        .refused(64, "--class-video maps.mp4 is no .mkv");
+    bench.run("in.mp4 -o a.mkv --class-video a.mkv").refused(64, "same file");
+}
+
 /// The number that mask `k` shows, and the size of that mask.
 fn mask(bench: &Bench, k: u8) -> (u8, (u32, u32)) {
     let file = fs::File::open(bench.path(&format!("masks/{k:06}.png"))).unwrap();

@@ -84,10 +84,10 @@ fn package(factory: &str) -> &'static str {
         }
         "rtspsrc" | "udpsrc" | "souphttpsrc" | "v4l2src" => "gstreamer1.0-plugins-good",
         "ximagesink" => "gstreamer1.0-x",
-        "rtph264pay" | "jpegenc" => "gstreamer1.0-plugins-good",
+        "rtph264pay" | "jpegenc" | "flvmux" | "qtdemux" => "gstreamer1.0-plugins-good",
         // It needs the second for its connections.
         "webrtcbin" => "gstreamer1.0-plugins-bad gstreamer1.0-nice",
-        "h264parse" | "srtsrc" | "tsdemux" | "hlsdemux" => "gstreamer1.0-plugins-bad",
+        "h264parse" | "srtsrc" | "tsdemux" | "hlsdemux" | "mpegtsmux" | "srtsink" | "rtmp2sink" => "gstreamer1.0-plugins-bad",
         _ => "gstreamer1.0-plugins-base",
     }
 }

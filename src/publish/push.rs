@@ -60,11 +60,9 @@ impl Target {
         match url.scheme() {
             "rtmp" | "rtmps" => {
                 let path = url.path().trim_matches('/').to_owned();
-                let (app, key) = match (&secret, path.rsplit_once('/')) {
-                    (Some(key), _) => (path.as_str(), key.reveal()),
-                    (None, Some((app, key))) => (app, key),
-                    (None, None) => return Err("found no key, wanted rtmp://HOST/APP/KEY, or key beside it".into()),
-                };
+                let app = path.as_str();
+                // In the address it would be shown with it.
+                let key = secret.as_ref().ok_or("found no key, wanted key beside the address")?.reveal();
                 let place = format!("{}://{}", url.scheme(), &url[url::Position::BeforeHost..url::Position::AfterPort]);
                 let login = match (url.username(), url.password()) {
                     ("", _) => String::new(),
@@ -355,7 +353,6 @@ mod tests {
     fn keys_and_passphrases_are_used_but_not_shown() {
         let key = "live_hunter22";
         for target in [
-            target(&format!("rtmp://tv.example/app/{key}"), None).unwrap(),
             target("rtmp://tv.example/app", Some(key)).unwrap(),
             target("srt://tv.example:9000?mode=caller", Some(key)).unwrap(),
             target(&format!("srt://tv.example:9000?mode=caller&passphrase={key}"), None).unwrap(),
@@ -375,8 +372,8 @@ mod tests {
         }
         for wrong in [
             "http://a/b",
-            "rtmp:///app/key",
-            "rtmp://host/key",
+            "rtmp:///app",
+            "rtmp://host/app/key",
             "srt://host",
             "srt://h:1?passphrase=short",
             "x y",

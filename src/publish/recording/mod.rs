@@ -36,6 +36,8 @@ const SPACE_LOOK: Duration = Duration::from_secs(2);
 const SILENCE: Duration = Duration::from_secs(60);
 /// Time between looks at what is kept.
 const TIDY: Duration = Duration::from_secs(15);
+/// How long the next file waits for those that are being finished.
+const PATIENCE: Duration = Duration::from_secs(4);
 /// Files that wait to be finished.
 const UNFINISHED: usize = 2;
 
@@ -299,8 +301,8 @@ impl Writer {
     /// Hands the open file to the keeper.
     fn close(&mut self) {
         let Some(segment) = self.segment.take() else { return };
-        // Where the disk is so slow that two files wait already, this one is left as it is; the keeper names it later.
-        if self.jobs.try_send(segment).is_err() {
+        // Units wait meanwhile. Where the disk is still slower, this file is left as it is; the keeper names it later.
+        if self.jobs.send_timeout(segment, PATIENCE).is_err() {
             on(&self.board, |report| report.failures += 1);
             tracing::warn!(
                 stream = self.stream,
