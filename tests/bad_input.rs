@@ -205,7 +205,7 @@ fn flags_that_make_no_sense() {
     bench.maskline(["run", "", "-o", "a.mp4"]).refused(64, "empty");
     bench
         .maskline(Vec::<String>::new())
-        .refused(64, "run, eval, check, models, bench, tune, doctor");
+        .refused(64, "run, serve, eval, check, models, bench, tune, doctor");
 }
 
 #[test]
