@@ -416,10 +416,10 @@ mod foreign {
 fn several_frames_at_once_give_what_they_give_alone() {
     // The first takes one frame at a time and gets them one after the other, the second takes any number.
     for model in [model(Brightness::default().onnx()), Model::open("builtin:unet-road", None).unwrap()] {
-        let mut net = open(&model, 64, 48).unwrap();
-        let fit = Fit::plan(&model.contract.input, 64, 48, Some((64, 48))).unwrap();
+        let mut net = open(&model, 64, 64).unwrap();
+        let fit = Fit::plan(&model.contract.input, 64, 64, Some((64, 64))).unwrap();
         let tensor = |n: usize| Tensor {
-            values: (0..3 * 64 * 48).map(|i| ((i * (n + 3)) % 255) as f32 / 255.0 - 0.5).collect(),
+            values: (0..3 * 64 * 64).map(|i| ((i * (n + 3)) % 255) as f32 / 255.0 - 0.5).collect(),
             fit,
         };
         let tensors: Vec<_> = (0..3).map(tensor).collect();

@@ -2,7 +2,7 @@
 
 use super::{Screen, Shown};
 use crate::color::rgb_to_ycbcr;
-use crate::frame::{ClassMap, Frame, Matrix, OwnedPixels, PixelFormat, Pixels, Range, VideoFormat};
+use crate::frame::{ClassMap, Frame, OwnedPixels, PixelFormat, Pixels, VideoFormat};
 use crate::media::{Picture, chain, element, init};
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -14,21 +14,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// Orange, green and blue: three colours that no mistake turns into each other.
+pub(super) use crate::testing::plain as format;
+
+/// Two colours that no mistake turns into each other.
 pub(super) const ORANGE: [u8; 3] = [220, 120, 20];
 pub(super) const BLUE: [u8; 3] = [40, 60, 200];
-
-pub(super) fn format(width: u32, height: u32) -> VideoFormat {
-    VideoFormat {
-        width,
-        height,
-        pixels: PixelFormat::I420,
-        matrix: Matrix::Bt709,
-        range: Range::Limited,
-        rate: Some((25, 1)),
-        pixel_aspect: (1, 1),
-    }
-}
 
 /// A picture of one colour.
 pub(super) fn picture(format: &VideoFormat, rgb: [u8; 3]) -> Picture {

@@ -1,8 +1,9 @@
 //! Moments of a stream, and what a decoder makes of the units.
 
 use super::{Coder, CoderOptions, Next, Screen, Shown, Subscription, Unit, View};
-use crate::frame::{Frame, Matrix, OwnedPixels, PixelFormat, Pixels, Range, VideoFormat};
+use crate::frame::{Frame, OwnedPixels, Pixels, VideoFormat};
 use crate::media::{Picture, Side, Watch, chain, element, init};
+pub(crate) use crate::testing::plain as format;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app::{AppSink, AppSrc};
@@ -11,19 +12,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
-
-/// I420 of that size.
-pub(crate) fn format(width: u32, height: u32) -> VideoFormat {
-    VideoFormat {
-        width,
-        height,
-        pixels: PixelFormat::I420,
-        matrix: Matrix::Bt709,
-        range: Range::Limited,
-        rate: Some((25, 1)),
-        pixel_aspect: (1, 1),
-    }
-}
 
 /// A moment with a ramp that moves with `index`.
 pub(crate) fn shown(index: u64, pts_ns: u64, format: &VideoFormat) -> Shown {

@@ -179,6 +179,11 @@ impl Host {
             let outcome = match self.stream(&name) {
                 None => self.begin(config, true).map(|_| "added"),
                 Some(stream) if stream.table() == serde_json::to_value(&config.table).unwrap_or_default() => continue,
+                // Its lines go to another file, which only a new stream has.
+                Some(stream) if stream.lines() != config.lines => {
+                    self.remove(&name)?;
+                    self.begin(config, true).map(|_| "begun anew")
+                }
                 Some(stream) => stream.apply(config).map(|()| "changed"),
             };
             done.push(match outcome {

@@ -18,6 +18,7 @@ use maskline_models::Class;
 use maskline_models::classes::palette;
 use serde_json::Value;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -180,6 +181,11 @@ impl Stream {
         locked(&self.ear.classes).clone()
     }
 
+    /// Where its JSON lines go.
+    pub(super) fn lines(&self) -> Option<PathBuf> {
+        locked(&self.config).lines.clone()
+    }
+
     /// What is recorded of it, and where.
     pub(crate) fn recordings(&self) -> Vec<RecordOptions> {
         locked(&self.config).outputs.record.clone()
@@ -200,7 +206,9 @@ impl Stream {
     /// Whether frames move: nobody's fault but ours if the source is live and they do not.
     pub(super) fn is_healthy(&self) -> Result<(), String> {
         let stall = locked(&self.config).pipeline.source.live_options.stall_after + Duration::from_secs(5);
-        let last = self.pulse.last_frame().unwrap_or_else(|| self.pulse.since());
+        // A source that has just come back has not had its time yet.
+        let since = self.pulse.since();
+        let last = self.pulse.last_frame().map_or(since, |last| last.max(since));
         match self.pulse.state() {
             State::Live if last.elapsed() > stall => Err(format!(
                 "{}: the source is live, but no frame was shown for {:.0} s",

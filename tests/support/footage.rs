@@ -5,7 +5,7 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app::{AppSink, AppSrc};
 use gstreamer_video::VideoInfo;
-use maskline::frame::{Frame, Matrix, OwnedPixels, PixelFormat, Pixels, Range, VideoFormat};
+use maskline::frame::{Frame, OwnedPixels, Pixels, VideoFormat};
 use maskline::source::{self, Opened, SourceOptions};
 use std::path::Path;
 
@@ -190,18 +190,7 @@ pub fn own_frame(format: &VideoFormat, index: u64, pts_ns: u64, align: usize) ->
     }
 }
 
-/// 25 frames a second of that size, ordinary in everything else.
-pub fn plain(width: u32, height: u32) -> VideoFormat {
-    VideoFormat {
-        width,
-        height,
-        pixels: PixelFormat::I420,
-        matrix: Matrix::Bt709,
-        range: Range::Limited,
-        rate: Some((25, 1)),
-        pixel_aspect: (1, 1),
-    }
-}
+pub use maskline::testing::plain;
 
 /// Opens a file, or fails the test.
 pub fn open(path: &Path, options: &SourceOptions) -> Opened {
