@@ -14,7 +14,7 @@ pub(super) fn read(section: &mut Section<'_>, base: &Path) -> OutputOptions {
     let mut places = Vec::new();
     OutputOptions {
         record: section.tables("record", |s| record(s, base, &mut places)),
-        hls: section.has("hls").then(|| section.section("hls", |s| hls(s, base))),
+        hls: section.may("hls").then(|| section.section("hls", |s| hls(s, base))),
         push: section.tables("push", push).into_iter().flatten().collect(),
         window: section.flag("window").unwrap_or_default(),
     }

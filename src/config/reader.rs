@@ -299,6 +299,12 @@ impl<'d> Section<'d> {
         tables(value, &format!("{}.{key}", self.name), &header, self.values, self.problems, read)
     }
 
+    /// The same for a key that may be there.
+    pub fn may(&mut self, key: &'static str) -> bool {
+        self.known.push(key);
+        self.has(key)
+    }
+
     /// Whether a key is there, right or wrong.
     pub fn has(&self, key: &str) -> bool {
         self.table.is_some_and(|t| t.contains_key(key))

@@ -22,7 +22,7 @@ const LONGEST_NAME: usize = 64;
 const MOST_STREAMS: usize = 64;
 
 /// Everything that a host needs to know.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ServeConfig {
     /// The streams.
     pub streams: Vec<StreamConfig>,
@@ -136,6 +136,9 @@ impl ServeConfig {
                 &format!("found {} streams, wanted at most {}", streams.len(), shared.most_streams),
             );
         }
+        if streams.is_empty() && !wanted && !document.has("stream") {
+            document.problem("stream", "found no [[stream]] and no [server], wanted one at least");
+        }
         let places = document.finish()?;
         let written = text.parse::<toml::Table>().unwrap_or_default(); // it has just been read without a problem
         let tables = written.get("stream").and_then(|s| s.as_array()).cloned().unwrap_or_default();
@@ -207,7 +210,7 @@ fn stream(section: &mut Section<'_>, base: &Path, shared: &Shared, names: &mut V
     names.push(name.clone());
     let mut pipeline = PipelineConfig {
         source: section.section("source", |s| source(s, base)),
-        model: match section.has("model") {
+        model: match section.may("model") {
             true => section.section("model", |s| model(s, base)),
             false => shared.pipeline.model.clone(),
         },

@@ -4,16 +4,32 @@ use super::reader::{Document, Section};
 use super::values;
 use crate::messages::{Rule, When, Zone};
 
+/// Zones of a stream at most.
+const MOST_ZONES: usize = 64;
+
 /// Every zone of a file. What is wrong is remembered with its place.
 pub(super) fn read(document: &mut Document<'_>) -> Vec<Zone> {
     let mut names = Vec::new();
-    document.tables("zone", |section| zone(section, &mut names))
+    let zones = document.tables("zone", |section| zone(section, &mut names));
+    if let Some(problem) = too_many(&zones) {
+        document.problem("zone", &problem);
+    }
+    zones
 }
 
 /// Every zone of a section.
 pub(super) fn read_in(section: &mut Section<'_>) -> Vec<Zone> {
     let mut names = Vec::new();
-    section.tables("zone", |section| zone(section, &mut names))
+    let zones = section.tables("zone", |section| zone(section, &mut names));
+    if let Some(problem) = too_many(&zones) {
+        section.problem("zone", &problem);
+    }
+    zones
+}
+
+/// Each zone is looked at in every frame, and drawn twice before the first.
+fn too_many(zones: &[Zone]) -> Option<String> {
+    (zones.len() > MOST_ZONES).then(|| format!("found {} zones, wanted at most {MOST_ZONES}", zones.len()))
 }
 
 fn zone(section: &mut Section<'_>, names: &mut Vec<String>) -> Zone {

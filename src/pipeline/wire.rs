@@ -20,7 +20,6 @@ use crate::sink::ClassVideo;
 use crate::sink::Sink;
 use crate::sink::masks::MaskWriter;
 use crate::source::{Opened, Source, StopFlag};
-use crate::stats::pulse::Pulse;
 use crate::stats::{Ending, FrameCounts, Journeys, LatencyReport, Meter, RuleReport, SourceReport, Stage, StageReport, TemporalReport};
 use crate::temporal::{Carried, Carrier, KeyReason, Lookout, Sight};
 use anyhow::Result;
@@ -176,12 +175,12 @@ pub(super) fn run(stages: Stages, stop: StopFlag, progress: impl FnMut(u64) + Se
     let mut meter = Meter::new(Stage::Source, 0);
     let told = tally.clone();
     let entry = gate.as_ref().map(Gate::entry);
-    let pulse = stages.hosting.as_ref().map(|h| h.pulse.clone());
+    let host = stages.hosting.clone();
     crew.spawn(Stage::Source, move || {
         let source = Gated {
             source: &mut *source,
             entry: entry.as_ref(),
-            pulse: pulse.as_deref(),
+            host: host.as_ref(),
         };
         read(source, &mut tx, &stop, &mut meter, &told)
     })?;
@@ -506,7 +505,7 @@ fn read(mut source: Gated<'_>, tx: &mut Outbox<Frame>, stop: &StopFlag, meter: &
 struct Gated<'s> {
     source: &'s mut dyn Source,
     entry: Option<&'s Entry>,
-    pulse: Option<&'s Pulse>,
+    host: Option<&'s Hosting>,
 }
 
 impl Gated<'_> {
@@ -515,9 +514,10 @@ impl Gated<'_> {
         if self.entry.is_some_and(|entry| !entry.wait()) {
             return Ok(None);
         }
-        let frame = self.source.next()?;
-        if let (Some(_), Some(pulse)) = (&frame, self.pulse) {
-            pulse.read();
+        let mut frame = self.source.next()?;
+        if let (Some(frame), Some(host)) = (&mut frame, self.host) {
+            host.pulse.read();
+            host.publisher.stamp(frame);
         }
         Ok(frame)
     }

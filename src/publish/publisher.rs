@@ -23,6 +23,8 @@ pub(crate) struct Publisher {
 /// The line of time.
 #[derive(Debug, Default)]
 struct Line {
+    /// Number of the next frame of the source, over all runs.
+    frame: u64,
     /// Number of the next picture.
     index: u64,
     last: Option<Last>,
@@ -74,6 +76,16 @@ impl Publisher {
         self.line().shift_ns = None;
     }
 
+    /// Gives a frame that has just come its number and its time in the stream: both go on over all runs.
+    pub fn stamp(&self, frame: &mut Frame) {
+        let mut line = self.line();
+        let due_ns = line.due_ns(Instant::now());
+        let shift_ns = *line.shift_ns.get_or_insert(i128::from(due_ns) - i128::from(frame.pts_ns));
+        frame.pts_ns = u64::try_from(i128::from(frame.pts_ns) + shift_ns).unwrap_or(0);
+        frame.index = line.frame;
+        line.frame += 1;
+    }
+
     /// Shows a frame.
     ///
     /// # Errors
@@ -84,10 +96,8 @@ impl Publisher {
         let raw = frame.raw.map(Picture::of).transpose()?;
         let mut line = self.line();
         let now = Instant::now();
-        let due_ns = line.due_ns(now);
-        let shift_ns = *line.shift_ns.get_or_insert(i128::from(due_ns) - i128::from(told_ns));
         let least_ns = line.last.as_ref().map_or(0, |last| last.pts_ns + 1);
-        let pts_ns = u64::try_from(i128::from(told_ns) + shift_ns).unwrap_or(0).max(least_ns);
+        let pts_ns = told_ns.max(least_ns);
         line.held = None;
         line.last = Some(Last {
             pts_ns,
@@ -181,17 +191,19 @@ mod tests {
     use crate::source::State;
     use crate::testing::plain;
 
-    fn finished(pts_ns: u64) -> Finished {
+    fn finished(publisher: &Publisher, pts_ns: u64) -> Finished {
         let format = Arc::new(plain(64, 48));
+        let mut masked = Frame {
+            index: 0,
+            pts_ns,
+            duration_ns: None,
+            pixels: Box::new(OwnedPixels::black(&format, 1)),
+            format,
+            arrived: Instant::now(),
+        };
+        publisher.stamp(&mut masked);
         Finished {
-            masked: Frame {
-                index: 0,
-                pts_ns,
-                duration_ns: None,
-                pixels: Box::new(OwnedPixels::black(&format, 1)),
-                format,
-                arrived: Instant::now(),
-            },
+            masked,
             raw: None,
             map: ClassMap {
                 width: 1,
@@ -209,14 +221,14 @@ mod tests {
         let taker = screen.hub.subscribe(16);
         let publisher = Publisher::new(screen, pulse.clone());
         publisher.hold("now").unwrap();
-        publisher.show(finished(7_000)).unwrap();
-        publisher.show(finished(40_007_000)).unwrap();
+        publisher.show(finished(&publisher, 7_000)).unwrap();
+        publisher.show(finished(&publisher, 40_007_000)).unwrap();
         pulse.enter(State::Lost, "gone");
         publisher.hold("12:00:00").unwrap();
         publisher.hold("12:00:00").unwrap();
         publisher.begin();
-        publisher.show(finished(0)).unwrap();
-        publisher.show(finished(33_000_000)).unwrap();
+        publisher.show(finished(&publisher, 0)).unwrap();
+        publisher.show(finished(&publisher, 33_000_000)).unwrap();
         publisher.end();
         let mut all = Vec::new();
         while let Next::Item(shown) = taker.next(Duration::ZERO) {

@@ -12,7 +12,7 @@ use crate::privacy::shown;
 use crate::publish::View;
 use crate::publish::rtsp::{Mount, RtspServer};
 use crate::publish::webrtc::WebRtc;
-use crate::source::{Notices, is_address};
+use crate::source::{Notices, is_address, unsupported};
 use anyhow::Result;
 use maskline_models::builtin;
 use serde_json::Value;
@@ -23,6 +23,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 /// All streams of the process.
 pub struct Host {
     shared: Shared,
+    /// What the file says beside the streams.
+    fixed: ServeConfig,
     file: PathBuf,
     nets: Arc<dyn Lender>,
     events: Arc<Events>,
@@ -56,6 +58,7 @@ impl Host {
 
     /// The same with these nets.
     pub(super) fn start_with(config: ServeConfig, nets: Arc<dyn Lender>) -> Result<Arc<Self>> {
+        let fixed = beside_streams(&config);
         let events = Arc::<Events>::default();
         let couriers = couriers(&config.brokers, &events)?;
         let host = Self {
@@ -67,6 +70,7 @@ impl Host {
             webrtc: WebRtc::new(config.webrtc),
             streams: RwLock::default(),
             file: config.file,
+            fixed,
             shared: config.shared,
         };
         for stream in config.streams {
@@ -162,8 +166,11 @@ impl Host {
     pub fn reload(&self) -> Result<Vec<String>> {
         let new = ServeConfig::load(&self.file)?;
         let mut done = Vec::new();
-        if new.shared != self.shared {
-            done.push("[model], [execution] or what else all streams share has changed: that needs a new start".into());
+        if beside_streams(&new) != self.fixed {
+            done.push(
+                "what all streams share ([model], [execution], [server], [rtsp], [webrtc], [[broker]]) has changed: that needs a new start"
+                    .into(),
+            );
         }
         let gone: Vec<_> = {
             let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
@@ -260,6 +267,14 @@ impl Host {
     }
 }
 
+/// The configuration without its streams.
+fn beside_streams(config: &ServeConfig) -> ServeConfig {
+    ServeConfig {
+        streams: Vec::new(),
+        ..config.clone()
+    }
+}
+
 /// One courier for each broker; events go to all of them.
 fn couriers(options: &[BrokerOptions], events: &Arc<Events>) -> Result<Arc<Vec<Courier>>> {
     let start = |options: &BrokerOptions| {
@@ -332,6 +347,9 @@ fn check_foreign(value: &Value, name: Option<&str>) -> Result<()> {
             "found the model {model:?}, wanted a built-in one: {}; files stand in the pipeline file",
             builtin::names().join(", ")
         ));
+    }
+    if let Some(why) = value.pointer("/source/input").and_then(Value::as_str).and_then(unsupported) {
+        return refuse(why);
     }
     fn walk(value: &Value) -> Option<String> {
         match value {

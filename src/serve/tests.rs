@@ -246,7 +246,7 @@ fn a_file_that_is_read_again_adds_changes_and_removes() {
 
 #[test]
 fn a_stream_that_cannot_be_named_so_is_refused() {
-    let (_folder, host) = host("", Duration::ZERO);
+    let (_folder, host) = host("[server]\n", Duration::ZERO);
     for name in ["", "..", "a/b", "%n\n", "a\"b", &"w".repeat(255)] {
         let error = host
             .add(&json!({"name": name, "source": {"input": BALL}}))

@@ -234,6 +234,9 @@ pub fn unsupported(input: &str) -> Option<String> {
     if is_address(input) {
         return live::Address::parse(input).err();
     }
+    if let Some(pattern) = input.strip_prefix("test:") {
+        return pattern::parse(pattern).err().map(|why| format!("{input}: {why}"));
+    }
     if let Some((scheme, _)) = input.split_once("://") {
         return Some(match scheme {
             "file" => "an input is named without file://, by its path alone".into(),

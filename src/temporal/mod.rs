@@ -28,8 +28,8 @@ const AROUND_BYTES: usize = 16 << 20;
 /// The same for frames that wait for the next key frame. Four instead of all cost 0.05 points of mIoU at every eighth frame and
 /// 0.3 at every twelfth (`maskline eval`, CamVid).
 const WAITING_BYTES: usize = 8 << 20;
-/// Frames of a live source that may be on their way where the scene decides which are inferred.
-const LIVE_AUTO: usize = 6;
+/// Frames of a live source that may be on their way. More would only be shown late, all at once, behind a slow inference.
+const LIVE_FRAMES: usize = 3;
 /// From this interval on one inference is over before the next begins.
 const SPARSE: u32 = 8;
 
@@ -102,11 +102,11 @@ impl TemporalOptions {
         }
     }
 
-    /// Frames of a live source that may be on their way to their maps: a key frame and those that follow until the next.
+    /// Frames of a live source that may be on their way to their maps: a key frame and a few that follow.
     pub fn frames_live(&self) -> usize {
         match self.every {
-            Every::Frames(n) => n as usize + 1,
-            Every::Auto => LIVE_AUTO,
+            Every::Frames(n) => LIVE_FRAMES.min(n as usize + 1),
+            Every::Auto => LIVE_FRAMES,
         }
     }
 
