@@ -166,6 +166,10 @@ fn what_is_wrong_is_one_line_and_a_code() {
     said("serve bad.toml").refused(78, "bad.toml:2:8: stream[0].name: found \"a/b\", wanted letters");
     bench.write("open.toml", "[server]\nlisten = \"0.0.0.0:0\"\n");
     said("serve open.toml").refused(78, "open.toml:2:1: server.listen");
+    bench.write("cuda.toml", STREAMS.replace("provider = \"cpu\"", "provider = \"cuda\""));
+    said("serve cuda.toml").refused(78, "cuda");
+    bench.write("empty.toml", "");
+    said("serve empty.toml").refused(78, "found no [[stream]] and no [server]");
     bench.write("live.toml", STREAMS);
     said("run live.toml").refused(64, "maskline serve live.toml");
     said("check live.toml").ok();
