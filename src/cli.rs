@@ -76,8 +76,8 @@ pub enum Command {
   maskline serve /etc/maskline/live.toml --log json
 
 Signals: SIGHUP reads the file again, SIGINT and SIGTERM finish recordings and end.
-Exit codes: 64 usage, 65 bad input, 70 internal, 74 reading or writing, 75 try later,
-78 configuration, model or provider, 130/143 ended by a signal.")]
+Exit codes: 64 usage, 65 bad input, 69 a port or a display cannot be had, 70 internal, 74 reading or writing,
+75 try later, 78 configuration, model or provider, 130/143 ended by a signal.")]
 pub struct ServeArgs {
     /// The file with the streams (.toml)
     pub file: PathBuf,

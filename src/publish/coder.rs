@@ -341,7 +341,8 @@ mod tests {
         while *stage.coder.at_work() {
             thread::yield_now();
         }
-        assert!(!stage.screen.is_raw_wanted());
+        // It is given back just behind the word that the work is over.
+        until("frames are no longer copied", || !stage.screen.is_raw_wanted());
         let again = stage.coder.subscribe(4);
         while stage.screen.hub.subscribers() == 0 {
             thread::yield_now();

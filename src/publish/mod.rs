@@ -30,7 +30,7 @@ pub(crate) use push::{Push, PushOptions, PushReport, Target};
 pub(crate) use recording::{RecordOptions, RecordReport, RecordState, Recorded, Recording, file_stem, recorded};
 pub(crate) use view::View;
 
-use crate::error::io_fault;
+use crate::error::{Kind, fault, io_fault};
 use crate::frame::ClassMap;
 use crate::media::Picture;
 use anyhow::Result;
@@ -93,6 +93,11 @@ impl Screen {
 /// Makes a folder, but not what it lies in: a disk that is not mounted is not replaced by a folder.
 fn make_folder(folder: &Path) -> Result<()> {
     match fs::create_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let name = folder.display();
+            let text = format!("cannot make the folder {name}: what it lies in does not exist; make it first: mkdir -p {name}");
+            Err(fault(Kind::Io, text))
+        }
         Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(io_fault("make the folder", folder, error)),
         _ => Ok(()),
     }

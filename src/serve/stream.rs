@@ -315,13 +315,16 @@ impl Stream {
                 wait = SHORTEST_WAIT;
                 continue;
             }
+            let ended = matches!(outcome, Ok(Ok(_)));
             let why = match outcome {
                 Ok(Ok(_)) => "the input ended".into(),
                 Ok(Err(error)) if kind_of(&error) == Kind::Interrupted => continue,
                 Ok(Err(error)) => shown(&format!("{error:#}")),
                 Err(payload) => panics::describe(&*payload),
             };
-            self.pulse.failed();
+            if !ended {
+                self.pulse.failed();
+            }
             self.pulse.enter(State::Lost, &why);
             if began.elapsed() >= STEADY {
                 wait = SHORTEST_WAIT;

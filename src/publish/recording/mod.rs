@@ -330,7 +330,9 @@ impl Writer {
             return Ok(());
         }
         let (name, free, wanted) = (folder.display(), free >> 20, wanted >> 20);
-        let text = format!("{free} MiB are free in {name}, wanted {wanted}: free some, or let less be kept (keep_bytes, keep_days)");
+        let text = format!(
+            "{free} MiB are free in {name}, wanted {wanted} MiB (min_free): free some, or let less be kept (keep_bytes, keep_days)"
+        );
         Err(fault(Kind::Io, text))
     }
 }
