@@ -23,7 +23,8 @@ impl Screen {
     /// Nothing where Xvfb is missing, which is said.
     fn start() -> Option<Self> {
         let mut command = Command::new("Xvfb");
-        command.args(["-displayfd", "1", "-screen", "0", "800x600x24", "-nolisten", "tcp"]);
+        // Else it begins anew whenever its last client leaves, and refuses those who come meanwhile.
+        command.args(["-displayfd", "1", "-screen", "0", "800x600x24", "-nolisten", "tcp", "-noreset"]);
         let Ok(mut server) = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn() else {
             eprintln!("skipped: there is no Xvfb (apt install xvfb)");
             return None;
