@@ -202,7 +202,7 @@ pub struct RunArgs {
     /// Threads for the net on the CPU [default: one a core]
     #[arg(long, value_name = "N", value_parser = values::threads, allow_negative_numbers = true)]
     pub threads: Option<usize>,
-    /// Sessions of the net that take frames in turn and share its threads [default: 2 on a CPU, else 1]
+    /// Sessions of the net that take frames in turn and share its threads [default: 2 on a CPU where files are read and many frames inferred, else 1]
     #[arg(long, value_name = "N", value_parser = values::sessions, allow_negative_numbers = true)]
     pub sessions: Option<usize>,
     /// Threads of the video decoder [default: one a core]
@@ -392,7 +392,7 @@ pub struct BenchArgs {
     /// Threads for the net on the CPU [default: one a core]
     #[arg(long, value_name = "N", value_parser = values::threads, allow_negative_numbers = true)]
     pub threads: Option<usize>,
-    /// Sessions of the net that take frames in turn and share its threads [default: 2 on a CPU, else 1]
+    /// Sessions of the net that take frames in turn and share its threads [default: 2 on a CPU where files are read and many frames inferred, else 1]
     #[arg(long, value_name = "N", value_parser = values::sessions, allow_negative_numbers = true)]
     pub sessions: Option<usize>,
     /// Gives JSON instead of the table, on standard output or into a file

@@ -2,6 +2,7 @@
 //!
 //! `source -> (motion) -> preprocess -> infer -> postprocess -> (carry) -> overlay -> sink`, one thread a stage, never backwards.
 
+mod backoff;
 pub mod bench;
 pub mod broker;
 pub mod cli;

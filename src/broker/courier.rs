@@ -4,6 +4,7 @@ use super::link::{Broker, Link, PATIENCE, Parcel, Receipt, WINDOW};
 use super::report::{Report, State};
 use super::spool::{Record, Spool};
 use super::{BrokerOptions, Message, MessageKind, Protocol};
+use crate::backoff::Waits;
 use crate::error::{Kind, WithKind, fault};
 use crate::panics;
 use crate::privacy::{Secret, shown};
@@ -158,8 +159,8 @@ struct Work {
     /// What must not stand in a reason.
     secret: Option<Secret>,
     patience: Patience,
-    /// The next wait after a failure.
-    wait: Duration,
+    /// Between attempts to connect.
+    waits: Waits,
     /// One more than the highest number that was ever sent.
     unsent: u64,
     /// The queue is closed and empty.
@@ -203,7 +204,7 @@ impl Work {
             notices,
             secret,
             patience: USUAL,
-            wait: USUAL.first_wait,
+            waits: Waits::new(USUAL.first_wait, USUAL.longest_wait),
             unsent: 0,
             closed: false,
         };
@@ -227,7 +228,7 @@ impl Work {
     }
 
     async fn serve(&mut self, broker: &mut impl Broker, inbox: &mut Receiver<Message>) {
-        self.wait = self.patience.first_wait;
+        self.waits = Waits::new(self.patience.first_wait, self.patience.longest_wait);
         while !self.closed {
             let connect = timeout(self.patience.answer, broker.connect());
             let ended = match self.meanwhile(connect, inbox).await {
@@ -238,8 +239,7 @@ impl Work {
             };
             self.spool.rewind();
             let Err(error) = ended else { return };
-            let wait = self.wait.mul_f64(0.75 + 0.5 * fastrand::f64());
-            self.wait = (self.wait * 2).min(self.patience.longest_wait);
+            let wait = self.waits.next();
             self.disconnected(&error, Some(wait));
             if self.meanwhile(sleep(wait), inbox).await.is_none() {
                 return;
@@ -345,7 +345,7 @@ impl Work {
         let number = match receipt {
             Receipt::Acknowledged(number) => {
                 self.desk.report().acknowledged += 1;
-                self.wait = self.patience.first_wait;
+                self.waits.begin_anew();
                 number
             }
             Receipt::Refused(number, why) => {

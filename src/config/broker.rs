@@ -1,11 +1,10 @@
 //! `[[broker]]`.
 
+use super::credentials;
 use super::paths::path;
 use super::reader::Section;
 use super::values;
 use crate::broker::{Address, BrokerOptions, Protocol, SpoolOptions, Topic};
-use crate::privacy::Secret;
-use crate::source::Credentials;
 use std::path::Path;
 
 /// One broker; none where something in it is wrong, which has been said then. Relative paths count from `base`.
@@ -38,18 +37,6 @@ pub(super) fn broker(section: &mut Section<'_>, base: &Path) -> Option<BrokerOpt
     })
 }
 
-fn credentials(section: &mut Section<'_>, base: &Path) -> Credentials {
-    let credentials = Credentials {
-        user: section.text("user", values::not_empty),
-        password: section.text("password", values::not_empty).map(Secret::new),
-        password_file: section.text("password_file", values::not_empty).map(|file| path(&file, base)),
-    };
-    if credentials.password.is_some() && credentials.password_file.is_some() {
-        section.problem("password_file", "found both password and password_file, wanted one of them");
-    }
-    credentials
-}
-
 fn spool_bytes(text: &str) -> Result<u64, String> {
     let bytes = values::bytes(text)?;
     match bytes >= SpoolOptions::LEAST_BYTES {
@@ -72,6 +59,7 @@ fn stream_name(text: &str) -> Result<String, String> {
 mod tests {
     use super::super::reader::Document;
     use super::*;
+    use crate::source::Credentials;
 
     fn read(text: &str) -> Result<Vec<BrokerOptions>, Vec<String>> {
         let mut document = Document::parse(text).unwrap();

@@ -131,16 +131,7 @@ impl PipelineConfig {
     /// # Errors
     /// Kind 65 if it cannot be read; kind 78 if it is no text, or with one line `FILE:LINE:COLUMN: ...` for every problem in it.
     pub fn load(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path)
-            .with_context(|| format!("cannot read the pipeline {}", path.display()))
-            .kind(Kind::BadInput)?;
-        let text = String::from_utf8(bytes)
-            .with_context(|| format!("the pipeline {} is no UTF-8 text", path.display()))
-            .kind(Kind::Config)?;
-        let mut config = Self::parse(&text, path.parent().unwrap_or(Path::new(""))).map_err(|problems| {
-            let lines: Vec<_> = problems.iter().map(|p| format!("{}:{p}", path.display())).collect();
-            fault(Kind::Config, lines.join("\n"))
-        })?;
+        let mut config = load(path, "the pipeline ", Self::parse)?;
         config.places = config.places.in_file(path);
         config.file = Some(path.into());
         Ok(config)
@@ -169,6 +160,24 @@ impl PipelineConfig {
     }
 }
 
+/// Reads a file that `parse` understands, which is given its text and its folder. `what` stands before its name in messages.
+///
+/// # Errors
+/// Those of [`PipelineConfig::load`].
+fn load<T>(path: &Path, what: &str, parse: impl FnOnce(&str, &Path) -> Result<T, Vec<Problem>>) -> Result<T> {
+    let name = path.display();
+    let bytes = std::fs::read(path)
+        .with_context(|| format!("cannot read {what}{name}"))
+        .kind(Kind::BadInput)?;
+    let text = String::from_utf8(bytes)
+        .with_context(|| format!("{what}{name} is no UTF-8 text"))
+        .kind(Kind::Config)?;
+    parse(&text, path.parent().unwrap_or(Path::new(""))).map_err(|problems| {
+        let lines: Vec<_> = problems.iter().map(|p| format!("{name}:{p}")).collect();
+        fault(Kind::Config, lines.join("\n"))
+    })
+}
+
 fn source(section: &mut Section<'_>, base: &Path) -> SourceConfig {
     let config = SourceConfig {
         input: section.text("input", values::not_empty).map_or(String::new(), |i| input(&i, base)),
@@ -185,27 +194,32 @@ fn source(section: &mut Section<'_>, base: &Path) -> SourceConfig {
     config
 }
 
+/// `user`, `password` and `password_file`.
+fn credentials(section: &mut Section<'_>, base: &Path) -> Credentials {
+    let credentials = Credentials {
+        user: section.text("user", values::not_empty),
+        password: section.text("password", values::not_empty).map(Secret::new),
+        password_file: section.text("password_file", values::not_empty).map(|f| path(&f, base)),
+    };
+    if credentials.password.is_some() && credentials.password_file.is_some() {
+        section.problem("password_file", "found both password and password_file, wanted one of them");
+    }
+    credentials
+}
+
 fn live_options(section: &mut Section<'_>, base: &Path) -> LiveOptions {
     let default = LiveOptions::default();
-    let options = LiveOptions {
+    LiveOptions {
         transport: section.text("rtsp_transport", Transport::parse).unwrap_or(default.transport),
         max_age: section.number("max_age_ms", values::max_age).unwrap_or(default.max_age),
         stall_after: section
             .text_or_number("stall_after", values::stall_after)
             .unwrap_or(default.stall_after),
         attempts: section.number("attempts", values::attempts),
-        credentials: Credentials {
-            user: section.text("user", values::not_empty),
-            password: section.text("password", values::not_empty).map(Secret::new),
-            password_file: section.text("password_file", values::not_empty).map(|f| path(&f, base)),
-        },
+        credentials: credentials(section, base),
         size: section.text("size", values::size),
         rate: None,
-    };
-    if options.credentials.password.is_some() && options.credentials.password_file.is_some() {
-        section.problem("password_file", "found both password and password_file, wanted one of them");
     }
-    options
 }
 
 fn model(section: &mut Section<'_>, base: &Path) -> ModelConfig {

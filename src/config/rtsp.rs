@@ -1,9 +1,7 @@
 //! `[rtsp]`: where the RTSP server listens, and for whom.
 
-use super::paths::path;
+use super::credentials;
 use super::reader::Section;
-use super::values;
-use crate::privacy::Secret;
 use crate::publish::rtsp::RtspOptions;
 use crate::source::Credentials;
 use anyhow::Result;
@@ -43,6 +41,7 @@ impl RtspConfig {
             listen: self.listen,
             login: login.user.zip(login.password),
             clients: self.clients,
+            ..RtspOptions::default()
         })
     }
 }
@@ -52,11 +51,7 @@ pub(super) fn read(section: &mut Section<'_>, base: &Path) -> RtspConfig {
     let default = RtspConfig::default();
     let config = RtspConfig {
         listen: section.text("listen", address).unwrap_or(default.listen),
-        credentials: Credentials {
-            user: section.text("user", values::not_empty),
-            password: section.text("password", values::not_empty).map(Secret::new),
-            password_file: section.text("password_file", values::not_empty).map(|f| path(&f, base)),
-        },
+        credentials: credentials(section, base),
         clients: section.number("clients", clients).unwrap_or(default.clients),
     };
     let Credentials {
@@ -64,9 +59,6 @@ pub(super) fn read(section: &mut Section<'_>, base: &Path) -> RtspConfig {
         password,
         password_file,
     } = &config.credentials;
-    if password.is_some() && password_file.is_some() {
-        section.problem("password_file", "found both password and password_file, wanted one of them");
-    }
     let has_password = password.is_some() || password_file.is_some();
     match (user.is_some(), has_password) {
         (true, false) => section.problem("user", "found a user without a password, wanted both or none"),
@@ -98,6 +90,7 @@ fn clients(text: &str) -> Result<u32, String> {
 mod tests {
     use super::super::reader::Document;
     use super::*;
+    use crate::privacy::Secret;
 
     fn parsed(text: &str) -> Result<RtspConfig, String> {
         let mut document = Document::parse(text).map_err(|p| p[0].to_string())?;

@@ -5,14 +5,15 @@
 
 use super::reader::{Document, Problem, Section};
 use super::rtsp::{self, RtspConfig};
-use super::{PipelineConfig, Places, broker, messages, model, outputs, overlay, paths, server, session, source, temporal, values, zones};
+use super::{
+    PipelineConfig, Places, broker, load, messages, model, outputs, overlay, paths, server, session, source, temporal, values, zones,
+};
 use crate::broker::BrokerOptions;
-use crate::error::{Kind, WithKind, fault};
 use crate::infer::Batching;
 use crate::publish::OutputOptions;
 use crate::publish::webrtc::WebRtcOptions;
 use crate::server::ServerOptions;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -79,17 +80,7 @@ impl ServeConfig {
     /// # Errors
     /// Kind 65 if it cannot be read; kind 78 if it is no text, or with one line `FILE:LINE:COLUMN: ...` for every problem in it.
     pub fn load(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path)
-            .with_context(|| format!("cannot read {}", path.display()))
-            .kind(Kind::BadInput)?;
-        let text = String::from_utf8(bytes)
-            .with_context(|| format!("{} is no UTF-8 text", path.display()))
-            .kind(Kind::Config)?;
-        let base = path.parent().unwrap_or(Path::new(""));
-        let mut config = Self::parse(&text, base).map_err(|problems| {
-            let lines: Vec<_> = problems.iter().map(|p| format!("{}:{p}", path.display())).collect();
-            fault(Kind::Config, lines.join("\n"))
-        })?;
+        let mut config = load(path, "", Self::parse)?;
         config.file = path.into();
         for stream in &mut config.streams {
             stream.pipeline.places = std::mem::take(&mut stream.pipeline.places).in_file(path);

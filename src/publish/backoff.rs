@@ -1,5 +1,6 @@
-//! Longer and longer waits between attempts.
+//! When the next attempt of an output is due.
 
+use crate::backoff::Waits;
 use std::time::{Duration, Instant};
 
 const FIRST: Duration = Duration::from_millis(500);
@@ -10,7 +11,7 @@ const HELD: Duration = Duration::from_secs(10);
 /// When the next attempt is due.
 #[derive(Debug)]
 pub(super) struct Backoff {
-    wait: Duration,
+    waits: Waits,
     begun: Instant,
     due: Instant,
 }
@@ -19,7 +20,7 @@ impl Default for Backoff {
     fn default() -> Self {
         let now = Instant::now();
         Self {
-            wait: FIRST,
+            waits: Waits::new(FIRST, LONGEST),
             begun: now,
             due: now,
         }
@@ -41,10 +42,9 @@ impl Backoff {
     /// come back at once.
     pub fn failed(&mut self) -> Duration {
         if self.begun.elapsed() >= HELD {
-            self.wait = FIRST;
+            self.waits.begin_anew();
         }
-        let wait = self.wait.mul_f64(fastrand::f64().mul_add(0.5, 0.75));
-        self.wait = (2 * self.wait).min(LONGEST);
+        let wait = self.waits.next();
         self.due = Instant::now() + wait;
         wait
     }

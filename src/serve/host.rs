@@ -290,13 +290,7 @@ fn couriers(options: &[BrokerOptions], events: &Arc<Events>) -> Result<Arc<Vec<C
             return;
         };
         let Ok(bytes) = serde_json::to_vec(event) else { return };
-        for courier in &*couriers {
-            courier.send(Message {
-                stream: stream.as_str().into(),
-                kind: MessageKind::Event,
-                bytes: bytes.clone(),
-            });
-        }
+        give_all(&couriers, &stream.as_str().into(), MessageKind::Event, &bytes);
     });
     Ok(couriers)
 }
@@ -308,14 +302,15 @@ fn lines_to(couriers: &Arc<Vec<Courier>>) -> Vec<LineTaker> {
     }
     let couriers = couriers.clone();
     vec![Arc::new(move |stream: &Arc<str>, line: &[u8]| {
-        for courier in &*couriers {
-            courier.send(Message {
-                stream: stream.clone(),
-                kind: MessageKind::Frame,
-                bytes: line.to_vec(),
-            });
-        }
+        give_all(&couriers, stream, MessageKind::Frame, line);
     })]
+}
+
+fn give_all(couriers: &[Courier], stream: &Arc<str>, kind: MessageKind, bytes: &[u8]) {
+    for courier in couriers {
+        let (stream, bytes) = (stream.clone(), bytes.to_vec());
+        courier.send(Message { stream, kind, bytes });
+    }
 }
 
 fn all(checks: impl Iterator<Item = Result<(), String>>) -> Result<(), String> {

@@ -1,6 +1,7 @@
 //! One stream of a host: its pipeline, run again and again until the stream is removed.
 
 use super::events::{Events, Happening};
+use crate::backoff::Waits;
 use crate::config::serve::StreamConfig;
 use crate::error::{Kind, fault, kind_of};
 use crate::messages::{Event, unknown_classes};
@@ -302,7 +303,7 @@ impl Stream {
 
     /// Runs the pipeline, over and over.
     fn supervise(&self) {
-        let mut wait = SHORTEST_WAIT;
+        let mut waits = Waits::new(SHORTEST_WAIT, LONGEST_WAIT);
         while !self.end.requested() {
             let stop = self.end.inner();
             *locked(&self.run) = stop.clone();
@@ -312,7 +313,7 @@ impl Stream {
             let pipeline = Pipeline::from_config(config).hosted(self.hosting()).stop_with(stop.clone());
             let outcome = catch_unwind(AssertUnwindSafe(|| pipeline.run()));
             if stop.requested() {
-                wait = SHORTEST_WAIT;
+                waits.begin_anew();
                 continue;
             }
             let ended = matches!(outcome, Ok(Ok(_)));
@@ -327,18 +328,9 @@ impl Stream {
             }
             self.pulse.enter(State::Lost, &why);
             if began.elapsed() >= STEADY {
-                wait = SHORTEST_WAIT;
+                waits.begin_anew();
             }
-            self.pause(&stop, wait.mul_f64(0.75 + 0.5 * fastrand::f64()));
-            wait = (wait * 2).min(LONGEST_WAIT);
-        }
-    }
-
-    /// Waits so long, or until something is asked for.
-    fn pause(&self, stop: &StopFlag, wait: Duration) {
-        let until = Instant::now() + wait;
-        while Instant::now() < until && !stop.requested() {
-            thread::sleep(LOOK);
+            pause(&stop, waits.next());
         }
     }
 
@@ -355,6 +347,14 @@ impl Stream {
                 }
             }
         }
+    }
+}
+
+/// Waits so long, or until something is asked for.
+fn pause(stop: &StopFlag, wait: Duration) {
+    let until = Instant::now() + wait;
+    while Instant::now() < until && !stop.requested() {
+        thread::sleep(LOOK);
     }
 }
 

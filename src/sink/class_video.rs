@@ -110,8 +110,8 @@ impl ClassVideo {
 mod tests {
     use super::super::masks::MaskWriter;
     use super::*;
-    use crate::frame::{Matrix, PixelFormat, Range};
     use crate::media::{Side, Watch};
+    use crate::testing::plain;
     use gstreamer_app::AppSink;
     use gstreamer_video::{VideoFrameExt, VideoFrameRef};
     use maskline_models::Rect;
@@ -120,13 +120,8 @@ mod tests {
 
     fn format(width: u32, height: u32) -> VideoFormat {
         VideoFormat {
-            width,
-            height,
-            pixels: PixelFormat::I420,
-            matrix: Matrix::Bt709,
-            range: Range::Limited,
             rate: None,
-            pixel_aspect: (1, 1),
+            ..plain(width, height)
         }
     }
 

@@ -316,19 +316,14 @@ impl Measures {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{Matrix, PixelFormat, Range};
+    use crate::testing::plain;
 
     const SIZE: (u32, u32) = (16, 8);
 
     fn format((width, height): (u32, u32)) -> VideoFormat {
         VideoFormat {
-            width,
-            height,
-            pixels: PixelFormat::I420,
-            matrix: Matrix::Bt709,
-            range: Range::Limited,
             rate: None,
-            pixel_aspect: (1, 1),
+            ..plain(width, height)
         }
     }
 

@@ -200,20 +200,16 @@ impl MotionEstimator {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{Matrix, OwnedPixels, PixelFormat, Pixels, Range};
+    use crate::frame::{OwnedPixels, Pixels};
+    use crate::testing::plain;
     use std::sync::Arc;
     use std::time::Instant;
 
     /// A textured scene, moved by so many pixels.
     fn frame(width: u32, height: u32, dx: i32, dy: i32) -> Frame {
         let format = VideoFormat {
-            width,
-            height,
-            pixels: PixelFormat::I420,
-            matrix: Matrix::Bt709,
-            range: Range::Limited,
             rate: None,
-            pixel_aspect: (1, 1),
+            ..plain(width, height)
         };
         let mut pixels = OwnedPixels::black(&format, 64);
         let stride = pixels.stride(0);

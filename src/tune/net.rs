@@ -139,8 +139,8 @@ pub(super) fn tell_apart(nets: &mut [Net]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{Matrix, PixelFormat, Range};
     use crate::testing::Brightness;
+    use crate::testing::plain;
     use std::borrow::Cow;
 
     fn net(brightness: &Brightness, classes: &[(u8, &str)]) -> Net {
@@ -158,13 +158,8 @@ mod tests {
 
     fn format(width: u32, height: u32) -> VideoFormat {
         VideoFormat {
-            width,
-            height,
-            pixels: PixelFormat::I420,
-            matrix: Matrix::Bt709,
-            range: Range::Limited,
             rate: None,
-            pixel_aspect: (1, 1),
+            ..plain(width, height)
         }
     }
 

@@ -2,6 +2,7 @@
 //! `NAME/classes` the class maps. All clients of one address share one encoder, which runs only while there are any; each has
 //! a queue of its own.
 
+mod door;
 mod factory;
 mod mounts;
 
@@ -10,16 +11,18 @@ use crate::error::{Kind, fault};
 use crate::media::init;
 use crate::privacy::Secret;
 use anyhow::{Context, Result};
+use door::{Door, Open};
 use factory::CoderFactory;
 use gstreamer::glib;
 use gstreamer_rtsp_server as server;
 use gstreamer_rtsp_server::prelude::*;
 use mounts::Mounts;
 use server::gst_rtsp::RTSPAuthMethod;
-use server::{RTSPAuth, RTSPFilterResult, RTSPServer, RTSPSessionPool, RTSPThreadPool, RTSPToken, gio};
+use server::{RTSPAuth, RTSPFilterResult, RTSPServer, RTSPSessionPool, RTSPThreadPool, RTSPToken};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 const VIEWS: [View; 3] = [View::Masked, View::Raw, View::Classes];
 /// What clients may do; the only role there is.
@@ -35,6 +38,8 @@ pub(crate) struct RtspOptions {
     pub login: Option<(String, Secret)>,
     /// How many clients at once.
     pub clients: u32,
+    /// How long a client may be connected and have no session. A request for a stream that is silent takes less.
+    pub idle: Duration,
 }
 
 impl Default for RtspOptions {
@@ -43,6 +48,7 @@ impl Default for RtspOptions {
             listen: SocketAddr::from(([127, 0, 0, 1], 8554)),
             login: None,
             clients: 64,
+            idle: Duration::from_secs(60),
         }
     }
 }
@@ -51,7 +57,7 @@ impl Default for RtspOptions {
 pub(crate) struct RtspServer {
     server: RTSPServer,
     mounts: Mounts,
-    listening: glib::Source,
+    door: Option<Open>,
     main_loop: glib::MainLoop,
     thread: Option<JoinHandle<()>>,
     address: SocketAddr,
@@ -73,8 +79,6 @@ impl RtspServer {
         init()?;
         options.check().map_err(|problem| fault(Kind::Config, problem))?;
         let (server, mounts) = (RTSPServer::new(), Mounts::default());
-        server.set_address(&options.listen.ip().to_string());
-        server.set_service(&options.listen.port().to_string());
         server.set_mount_points(Some(&mounts));
         let sessions = RTSPSessionPool::new();
         sessions.set_max_sessions(options.clients);
@@ -87,19 +91,12 @@ impl RtspServer {
             server.set_auth(Some(&auth(user, password)));
         }
         let context = glib::MainContext::new();
-        limit(&server, options.clients, &context);
-        let listening = server.create_source(gio::Cancellable::NONE).map_err(|error| {
-            let (address, said) = (options.listen, error.message());
-            let text = format!("RTSP cannot listen on {address} ({said}): set another rtsp.listen");
-            fault(Kind::Unavailable, text)
-        })?;
-        listening.attach(Some(&context));
+        let door = Door::open(&server, options, &context)?;
         let sweep = move || {
             sessions.cleanup();
             glib::ControlFlow::Continue
         };
         glib::timeout_source_new_seconds(SWEEP_S, None, glib::Priority::DEFAULT, sweep).attach(Some(&context));
-        let address = SocketAddr::new(options.listen.ip(), server.bound_port() as u16);
         let main_loop = glib::MainLoop::new(Some(&context), false);
         let run = main_loop.clone();
         let thread = thread::Builder::new().name("rtsp".into()).spawn(move || {
@@ -109,10 +106,10 @@ impl RtspServer {
         Ok(Arc::new(Self {
             server,
             mounts,
-            listening,
+            address: door.address,
+            door: Some(door),
             main_loop,
             thread: Some(thread.context("cannot start a thread for RTSP")?),
-            address,
             guarded: options.login.is_some(),
         }))
     }
@@ -153,7 +150,7 @@ impl RtspServer {
 
 impl Drop for RtspServer {
     fn drop(&mut self) {
-        self.listening.destroy();
+        self.door.take();
         let mut all = |_: &RTSPServer, _: &server::RTSPClient| RTSPFilterResult::Remove;
         self.server.client_filter(Some(&mut all));
         // From within, since what is not running yet cannot be told to quit.
@@ -226,24 +223,6 @@ fn auth(user: &str, password: &Secret) -> RTSPAuth {
     auth.set_supported_methods(RTSPAuthMethod::Digest);
     auth.add_digest(user, password.reveal(), &token);
     auth
-}
-
-/// Lets clients beyond the limit go.
-fn limit(server: &RTSPServer, most: u32, context: &glib::MainContext) {
-    let context = context.clone();
-    server.connect_client_connected(move |server, client| {
-        if server.client_filter(None).len() < most as usize {
-            return;
-        }
-        tracing::warn!("an RTSP client was turned away: {most} are connected, which is what rtsp.clients allows");
-        let client = client.clone();
-        let close = move || {
-            client.close();
-            glib::ControlFlow::Break
-        };
-        // Later: the server has not begun with it yet.
-        glib::idle_source_new(None, glib::Priority::DEFAULT, close).attach(Some(&context));
-    });
 }
 
 #[cfg(test)]
