@@ -13,6 +13,7 @@ pub mod console;
 pub mod doctor;
 pub mod evaluate;
 pub mod frame;
+pub mod gate;
 pub mod infer;
 pub mod log;
 mod media;

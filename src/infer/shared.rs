@@ -3,6 +3,7 @@
 use super::{Scores, Segmenter};
 use crate::error::{Kind, fault};
 use crate::frame::Tensor;
+use crate::gate::Gate;
 use crate::panics;
 use anyhow::{Context, Result};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
@@ -39,6 +40,7 @@ struct Request {
 pub struct SharedNet {
     requests: Sender<Request>,
     provider: Arc<str>,
+    turns: Gate,
 }
 
 impl std::fmt::Debug for Request {
@@ -55,6 +57,7 @@ impl SharedNet {
     pub fn start(sessions: Vec<Box<dyn Segmenter>>, provider: &str, batching: Batching) -> Result<Self> {
         // A client waits for its answer, so that there is never more than one request of each; the queue only has to be there.
         let (requests, queue) = bounded::<Request>(0);
+        let turns = Gate::new(sessions.len() * batching.most);
         for session in sessions {
             let queue = queue.clone();
             thread::Builder::new()
@@ -65,6 +68,7 @@ impl SharedNet {
         Ok(Self {
             requests,
             provider: provider.into(),
+            turns,
         })
     }
 
@@ -75,6 +79,11 @@ impl SharedNet {
             answers: bounded(1),
             spare: Vec::new(),
         })
+    }
+
+    /// Where frames wait that are taken only when it is their turn: there is room for as many as run at once.
+    pub fn turns(&self) -> Gate {
+        self.turns.clone()
     }
 
     /// What runs it.

@@ -1,6 +1,7 @@
 //! What a run shares with the host that runs many.
 
-use crate::infer::{ProviderReport, Segmenter, SessionOptions};
+use crate::gate::Gate;
+use crate::infer::{ProviderReport, Segmenter, SessionOptions, SharedNet};
 use crate::messages::{Event, MessageOptions, Zone};
 use crate::overlay::OverlayOptions;
 use crate::publish::Publisher;
@@ -24,11 +25,31 @@ pub(crate) struct Hosting {
 
 /// Has nets that several streams use together.
 pub(crate) trait Lender: Send + Sync {
-    /// A taker of this net at this size, and what runs it.
+    /// This net at this size.
     ///
     /// # Errors
     /// Those of [`crate::infer::OnnxSegmenter::open`].
-    fn lend(&self, model: &Model, head: Option<&str>, fit: Fit, options: &SessionOptions) -> Result<(Box<dyn Segmenter>, ProviderReport)>;
+    fn lend(&self, model: &Model, head: Option<&str>, fit: Fit, options: &SessionOptions) -> Result<Lent>;
+}
+
+/// A net that others may use too.
+pub(crate) struct Lent {
+    pub net: Box<dyn Segmenter>,
+    /// What runs it.
+    pub provider: ProviderReport,
+    /// Where frames wait for their turn, if it is shared.
+    pub turns: Option<Gate>,
+}
+
+impl Lent {
+    /// One more taker of a shared net.
+    pub fn from_shared(net: &Arc<SharedNet>, provider: ProviderReport) -> Self {
+        Self {
+            net: net.client(),
+            provider,
+            turns: Some(net.turns()),
+        }
+    }
 }
 
 /// Hears what a stream has to say.

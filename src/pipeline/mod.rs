@@ -5,7 +5,6 @@
 
 mod crew;
 mod finish;
-mod gate;
 pub(crate) mod hosting;
 mod inputs;
 mod outputs;
@@ -390,12 +389,15 @@ impl Pipeline {
         let zones = (!config.zones.is_empty()).then(|| Watch::new(&config.zones, &head.classes));
         let one = live || config.temporal.is_sparse();
         let head_name = config.model.head.as_deref();
-        let (segmenters, provider) = match &hosting {
+        let (segmenters, provider, turns) = match &hosting {
             Some(hosting) => {
-                let (net, provider) = hosting.nets.lend(&model, head_name, fit, &config.session)?;
-                (vec![net], provider)
+                let lent = hosting.nets.lend(&model, head_name, fit, &config.session)?;
+                (vec![lent.net], lent.provider, lent.turns)
             }
-            None => sessions::open(&model, head_name, fit, &config.session, one)?,
+            None => {
+                let (own, provider) = sessions::open(&model, head_name, fit, &config.session, one)?;
+                (own, provider, None)
+            }
         };
         let temporal = temporal(&config.temporal, &format, &model, &head.classes).at("temporal.smooth_of", &config)?;
         let masks = config.output.masks.as_deref();
@@ -464,6 +466,7 @@ impl Pipeline {
                 preprocess: Preprocessor::new(input, &fit, &format)?,
                 model: model.origin.clone(),
                 segmenters,
+                turns,
                 temporal,
                 postprocess,
                 overlay,

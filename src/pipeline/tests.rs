@@ -118,6 +118,7 @@ fn set(
         preprocess: Preprocessor::new(&contract.input, &fit, &format).unwrap(),
         model: "net.onnx".into(),
         segmenters: vec![Box::new(MockSegmenter(net))],
+        turns: None,
         postprocess: Postprocessor::new(head, &fit),
         record: Recorder {
             classes: Arc::new(head.classes.clone()),

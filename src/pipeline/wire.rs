@@ -2,13 +2,13 @@
 
 use super::crew::{Crew, Verdict};
 use super::finish::Outputs;
-use super::gate::{Entry, Exit, Gate};
 use super::hosting::Hosting;
 use super::overlay_of;
 use super::queue::{Bypass, Inbox, Outbox, Put, Take, Way, queues};
 use super::record::Recorder;
 use crate::error::{Kind, fault, kind_of};
 use crate::frame::{ClassMap, Frame, Tensor};
+use crate::gate::{Gate, Pass};
 use crate::infer::{Scores, Segmenter};
 use crate::overlay::Overlay;
 use crate::pending::{PendingFile, Unnamed};
@@ -42,6 +42,8 @@ pub(super) struct Stages {
     pub model: String,
     /// Sessions of one net that take frames in turn.
     pub segmenters: Vec<Box<dyn Segmenter>>,
+    /// Only if others share the net: where frames of a live source wait for their turn.
+    pub turns: Option<Gate>,
     pub postprocess: Postprocessor,
     pub record: Recorder,
     /// Those of the net, in the order of its contract.
@@ -61,7 +63,7 @@ pub(super) struct Stages {
 /// What carries class maps.
 pub(super) struct Temporal {
     pub lookout: Lookout,
-    pub carrier: Carrier<(Frame, Duration)>,
+    pub carrier: Carrier<OnItsWay>,
     /// Frames that may wait on their way around the net.
     pub frames_around: usize,
     /// Frames of a live source that may be on their way until they have their maps.
@@ -82,9 +84,16 @@ pub(super) struct Done {
     pub outputs: Outputs,
 }
 
+/// A frame, and the room that it takes until it has its map; none where frames are not live.
+struct Entered {
+    frame: Frame,
+    passes: Vec<Pass>,
+}
+
 /// A frame, and whether it is inferred.
 struct Sighted {
     frame: Frame,
+    passes: Vec<Pass>,
     sight: Sight,
 }
 
@@ -103,6 +112,13 @@ struct Inferred {
 struct Mapped {
     seen: Sighted,
     map: Option<ClassMap>,
+    inference: Duration,
+}
+
+/// A frame that waits for the map that is carried to it.
+pub(super) struct OnItsWay {
+    frame: Frame,
+    passes: Vec<Pass>,
     inference: Duration,
 }
 
@@ -169,17 +185,21 @@ pub(super) fn run(stages: Stages, stop: StopFlag, progress: impl FnMut(u64) + Se
 
     let depth = if stages.live { LIVE_QUEUE_DEPTH_FRAMES } else { QUEUE_DEPTH_FRAMES };
     let room = stages.temporal.as_ref().map_or(stages.segmenters.len(), |t| t.frames_live);
-    let gate = stages.live.then(|| Gate::new(room));
+    let mut gates = Vec::new();
+    if stages.live {
+        gates.push(Gate::new(room));
+        // Frames that get a carried map have no turn at the net.
+        gates.extend(stages.turns.filter(|_| stages.temporal.is_none()));
+    }
     let (tx, frames) = queues(1, depth);
     let (mut source, mut tx) = (stages.source.frames, Outbox::new(tx));
     let mut meter = Meter::new(Stage::Source, 0);
     let told = tally.clone();
-    let entry = gate.as_ref().map(Gate::entry);
     let host = stages.hosting.clone();
     crew.spawn(Stage::Source, move || {
         let source = Gated {
             source: &mut *source,
-            entry: entry.as_ref(),
+            gates: &gates,
             host: host.as_ref(),
         };
         read(source, &mut tx, &stop, &mut meter, &told)
@@ -204,9 +224,9 @@ pub(super) fn run(stages: Stages, stop: StopFlag, progress: impl FnMut(u64) + Se
     let carrier = match stages.temporal {
         Some(Temporal { mut lookout, carrier, .. }) => {
             let (tx, seen) = queues(1, depth);
-            let look = move |frame: Frame| {
+            let look = move |Entered { frame, passes }: Entered| {
                 let sight = lookout.look(&frame)?;
-                Ok(Sighted { frame, sight })
+                Ok(Sighted { frame, passes, sight })
             };
             relay(&mut crew, Stage::Motion, &tally, frames, Outbox::new(tx), look)?;
             relay(&mut crew, Stage::Preprocess, &tally, Inbox::new(seen), fork, prepare)?;
@@ -217,9 +237,10 @@ pub(super) fn run(stages: Stages, stop: StopFlag, progress: impl FnMut(u64) + Se
                 motion: None,
                 key: Some(KeyReason::Due),
             };
-            let prepare = move |frame: Frame| {
+            let prepare = move |Entered { frame, passes }: Entered| {
                 prepare(Sighted {
                     frame,
+                    passes,
                     sight: sight.clone(),
                 })
             };
@@ -229,9 +250,7 @@ pub(super) fn run(stages: Stages, stop: StopFlag, progress: impl FnMut(u64) + Se
     };
 
     for ((net, rx), tx) in stages.segmenters.into_iter().zip(prepared).zip(done) {
-        // Where maps are carried, a frame has its way behind it only when it has its map.
-        let exit = gate.as_ref().filter(|_| carrier.is_none()).map(Gate::exit);
-        let infer = infer_step(net, stages.model.clone(), pool.clone(), exit);
+        let infer = infer_step(net, stages.model.clone(), pool.clone(), carrier.is_some());
         relay(&mut crew, Stage::Infer, &tally, Inbox::new(vec![rx]), Outbox::new(vec![tx]), infer)?;
     }
 
@@ -243,18 +262,15 @@ pub(super) fn run(stages: Stages, stop: StopFlag, progress: impl FnMut(u64) + Se
             let (to_carry, mapped) = queues(1, depth);
             relay(&mut crew, Stage::Postprocess, &tally, join, Outbox::new(to_carry), postprocess)?;
             let told = tally.clone();
-            let exit = gate.as_ref().map(Gate::exit);
-            let mut carry = Some((carrier, Inbox::new(mapped), tx, exit));
+            let mut carry = Some((carrier, Inbox::new(mapped), tx));
             crew.spawn(Stage::Carry, move || {
-                let (carrier, inbox, outbox, exit) = carry.take().expect("the crew calls a body once");
-                carry_maps(carrier, inbox, outbox, exit.as_ref(), &told);
+                let (carrier, inbox, outbox) = carry.take().expect("the crew calls a body once");
+                carry_maps(carrier, inbox, outbox, &told);
                 Ok(())
             })?;
         }
         None => relay(&mut crew, Stage::Postprocess, &tally, join, tx, EveryFrame(postprocess))?,
     }
-
-    drop(gate); // those that let frames pass hold it now
 
     if stages.record.has_work() {
         let (tx, recorded) = queues(1, depth);
@@ -429,19 +445,11 @@ impl Step<Way<Inferred, Sighted>, Segmented> for EveryFrame {
 }
 
 /// Gives frames that were not inferred their class maps. A frame may wait for later ones.
-fn carry_maps(
-    mut carrier: Carrier<(Frame, Duration)>,
-    mut inbox: impl Take<Mapped>,
-    mut outbox: impl Put<Segmented>,
-    exit: Option<&Exit>,
-    tally: &Shared,
-) {
+fn carry_maps(mut carrier: Carrier<OnItsWay>, mut inbox: impl Take<Mapped>, mut outbox: impl Put<Segmented>, tally: &Shared) {
     let mut meter = Meter::new(Stage::Carry, QUEUE_DEPTH_FRAMES);
-    let mut put = |carried: Carried<(Frame, Duration)>| {
-        let (frame, inference) = carried.item;
-        if let Some(exit) = exit {
-            exit.pass();
-        }
+    let mut put = |carried: Carried<OnItsWay>| {
+        let OnItsWay { frame, passes, inference } = carried.item;
+        drop(passes);
         outbox.put(Segmented {
             frame,
             map: carried.map,
@@ -455,8 +463,9 @@ fn carry_maps(
     while let Some((mapped, waiting)) = inbox.take() {
         let started = Instant::now();
         let Mapped { seen, map, inference } = mapped;
-        let pts_ns = seen.frame.pts_ns;
-        let carried = carrier.next((seen.frame, inference), pts_ns, seen.sight, map);
+        let Sighted { frame, passes, sight } = seen;
+        let pts_ns = frame.pts_ns;
+        let carried = carrier.next(OnItsWay { frame, passes, inference }, pts_ns, sight, map);
         meter.record(started, waiting);
         taken = carried.into_iter().all(&mut put);
         if !taken {
@@ -472,7 +481,7 @@ fn carry_maps(
     });
 }
 
-fn read(mut source: Gated<'_>, tx: &mut Outbox<Frame>, stop: &StopFlag, meter: &mut Meter, tally: &Shared) -> Result<()> {
+fn read(mut source: Gated<'_>, tx: &mut Outbox<Entered>, stop: &StopFlag, meter: &mut Meter, tally: &Shared) -> Result<()> {
     let mut count = 0;
     loop {
         let started = Instant::now();
@@ -501,25 +510,34 @@ fn read(mut source: Gated<'_>, tx: &mut Outbox<Frame>, stop: &StopFlag, meter: &
     Ok(())
 }
 
-/// A source behind a gate.
+/// A source behind gates.
 struct Gated<'s> {
     source: &'s mut dyn Source,
-    entry: Option<&'s Entry>,
+    /// First that of the stream itself, then the one that it shares with others.
+    gates: &'s [Gate],
     host: Option<&'s Hosting>,
 }
 
 impl Gated<'_> {
     /// The next frame, once there is room for it.
-    fn next(&mut self) -> Result<Option<Frame>> {
-        if self.entry.is_some_and(|entry| !entry.wait()) {
-            return Ok(None);
-        }
-        let mut frame = self.source.next()?;
-        if let (Some(frame), Some(host)) = (&mut frame, self.host) {
+    fn next(&mut self) -> Result<Option<Entered>> {
+        let entered = match self.gates {
+            [] => self.source.next()?.map(|frame| (frame, Vec::new())),
+            [own] => {
+                let pass = own.enter();
+                self.source.next()?.map(|frame| (frame, vec![pass]))
+            }
+            [own, shared, ..] => {
+                let pass = own.enter();
+                self.source.next_in_turn(shared)?.map(|(frame, turn)| (frame, vec![pass, turn]))
+            }
+        };
+        let Some((mut frame, passes)) = entered else { return Ok(None) };
+        if let Some(host) = self.host {
             host.pulse.read();
-            host.publisher.stamp(frame);
+            host.publisher.stamp(&mut frame);
         }
-        Ok(frame)
+        Ok(Some(Entered { frame, passes }))
     }
 }
 
@@ -528,13 +546,14 @@ fn at_frame(index: u64, error: &anyhow::Error) -> anyhow::Error {
     fault(kind_of(error), format!("frame {index}: {error:#}"))
 }
 
+/// `carries`: a frame has its way behind it only when it has the map that is carried.
 fn infer_step(
     mut segmenter: Box<dyn Segmenter>,
     model: String,
     pool: TensorPool,
-    exit: Option<Exit>,
+    carries: bool,
 ) -> impl FnMut(Prepared) -> Result<Inferred> + Send {
-    move |Prepared { seen, tensor }| {
+    move |Prepared { mut seen, tensor }| {
         let started = Instant::now();
         let scores = segmenter.infer(&tensor).map_err(|e| {
             let on = segmenter.provider();
@@ -542,8 +561,8 @@ fn infer_step(
             at_frame(seen.frame.index, &fault(kind_of(&e), line))
         })?;
         let inference = started.elapsed();
-        if let Some(exit) = &exit {
-            exit.pass();
+        if !carries {
+            seen.passes.clear();
         }
         pool.recycle(tensor);
         Ok(Inferred { seen, scores, inference })

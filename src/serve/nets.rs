@@ -1,8 +1,8 @@
 //! The nets of a host: opened for the first stream that wants one, shared by all that want the same, closed after the last.
 
 use crate::error::{Kind, fault};
-use crate::infer::{Batching, ProviderReport, Segmenter, SessionOptions, SharedNet};
-use crate::pipeline::hosting::Lender;
+use crate::infer::{Batching, ProviderReport, SessionOptions, SharedNet};
+use crate::pipeline::hosting::{Lender, Lent};
 use crate::pipeline::sessions;
 use anyhow::Result;
 use maskline_models::{Fit, Model};
@@ -35,12 +35,16 @@ impl Nets {
 }
 
 impl Lender for Nets {
-    fn lend(&self, model: &Model, head: Option<&str>, fit: Fit, options: &SessionOptions) -> Result<(Box<dyn Segmenter>, ProviderReport)> {
+    fn lend(&self, model: &Model, head: Option<&str>, fit: Fit, options: &SessionOptions) -> Result<Lent> {
         if !model.contract.states.is_empty() {
             // What it remembers is of one stream.
-            let (mut own, report) = sessions::open(model, head, fit, options, true)?;
-            let own = own.pop().ok_or_else(|| fault(Kind::Internal, "no session was opened"))?;
-            return Ok((own, report));
+            let (mut own, provider) = sessions::open(model, head, fit, options, true)?;
+            let net = own.pop().ok_or_else(|| fault(Kind::Internal, "no session was opened"))?;
+            return Ok(Lent {
+                net,
+                provider,
+                turns: None,
+            });
         }
         let same = Same {
             sha256: model.sha256(),
@@ -54,12 +58,12 @@ impl Lender for Nets {
         if let Some((net, report)) = open.get(&same)
             && let Some(net) = net.upgrade()
         {
-            return Ok((net.client(), report.clone()));
+            return Ok(Lent::from_shared(&net, report.clone()));
         }
         // One session gives each map soonest; a second only helps where somebody asks for throughput.
         let (all, report) = sessions::open(model, head, fit, options, true)?;
         let net = Arc::new(SharedNet::start(all, &report.taken, self.batching)?);
         open.insert(same, (Arc::downgrade(&net), report.clone()));
-        Ok((net.client(), report))
+        Ok(Lent::from_shared(&net, report))
     }
 }

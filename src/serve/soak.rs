@@ -19,28 +19,46 @@ fn seconds(usual: u64) -> Duration {
 #[test]
 #[ignore = "takes minutes"]
 fn the_age_of_what_is_shown_behind_a_slow_net() {
+    age(1);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn the_age_of_what_four_streams_show_behind_one_slow_net() {
+    age(4);
+}
+
+/// The age of what so many streams of 30 frames/s show that share a net of 200 ms, and what memory they take.
+fn age(streams: usize) {
     let (takes, interval) = (Duration::from_millis(200), Duration::from_secs_f64(1.0 / 30.0));
-    let (_folder, host) = host(&stream("a", "test:ball?width=64&height=48&rate=30"), takes);
-    let a = host.stream("a").unwrap();
-    until("it runs", || shown(&a) > 50);
+    let names: Vec<_> = (0..streams).map(|n| format!("s{n}")).collect();
+    let text: String = names
+        .iter()
+        .map(|name| stream(name, "test:ball?width=64&height=48&rate=30"))
+        .collect();
+    let (_folder, host) = host(&text, takes);
+    let all: Vec<_> = names.iter().map(|name| host.stream(name).unwrap()).collect();
+    until("they run", || all.iter().all(|s| shown(s) > 20));
     let (begin, mut ages, mut memory) = (Instant::now(), Vec::new(), Vec::new());
     while begin.elapsed() < seconds(600) {
         thread::sleep(Duration::from_secs(10));
-        let vitals = a.vitals();
-        let latency = vitals.latency.unwrap();
         memory.push(memory_mib());
-        ages.push(latency.p95_ms);
-        println!(
-            "{:4.0} s: age p50 {:.1} p95 {:.1} p99 {:.1} max {:.1} ms, inference {:.1} ms, {:.2} frames/s, {:.1} MiB",
-            begin.elapsed().as_secs_f64(),
-            latency.p50_ms,
-            latency.p95_ms,
-            latency.p99_ms,
-            latency.max_ms,
-            vitals.inference_ms.unwrap_or(0.0),
-            vitals.frames_per_s,
-            memory[memory.len() - 1],
-        );
+        for (name, stream) in names.iter().zip(&all) {
+            let vitals = stream.vitals();
+            let latency = vitals.latency.unwrap();
+            ages.push(latency.p95_ms);
+            println!(
+                "{:4.0} s: {name}: age p50 {:.1} p95 {:.1} p99 {:.1} max {:.1} ms, inference {:.1} ms, {:.2} frames/s, {:.1} MiB",
+                begin.elapsed().as_secs_f64(),
+                latency.p50_ms,
+                latency.p95_ms,
+                latency.p99_ms,
+                latency.max_ms,
+                vitals.inference_ms.unwrap_or(0.0),
+                vitals.frames_per_s,
+                memory[memory.len() - 1],
+            );
+        }
     }
     host.end();
     ages.sort_by(f64::total_cmp);

@@ -3,8 +3,8 @@
 use super::{Happening, Host, Stream};
 use crate::config::serve::ServeConfig;
 use crate::frame::Tensor;
-use crate::infer::{Batching, MockSegmenter, ProviderReport, Segmenter, SessionOptions, SharedNet};
-use crate::pipeline::hosting::Lender;
+use crate::infer::{Batching, MockSegmenter, ProviderReport, SessionOptions, SharedNet};
+use crate::pipeline::hosting::{Lender, Lent};
 use crate::publish::{Next, Shown, Subscription};
 use crate::source::State;
 use crate::testing::Brightness;
@@ -30,13 +30,13 @@ impl Slow {
 }
 
 impl Lender for Slow {
-    fn lend(&self, _: &Model, _: Option<&str>, _: Fit, _: &SessionOptions) -> Result<(Box<dyn Segmenter>, ProviderReport)> {
+    fn lend(&self, _: &Model, _: Option<&str>, _: Fit, _: &SessionOptions) -> Result<Lent> {
         let report = ProviderReport {
             taken: "mock".into(),
             placement: String::new(),
             refused: Vec::new(),
         };
-        Ok((self.0.client(), report))
+        Ok(Lent::from_shared(&self.0, report))
     }
 }
 

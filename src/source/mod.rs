@@ -17,6 +17,7 @@ pub(crate) use paced::Paced;
 
 use crate::error::{Kind, fault};
 use crate::frame::{Frame, PacketStream, VideoFormat};
+use crate::gate::{Gate, Pass};
 use crate::media;
 use crate::pending;
 use crate::privacy::shown;
@@ -109,6 +110,15 @@ pub trait Source: Send {
     /// # Errors
     /// One line with its kind, once; the frames before it are good, and afterwards the stream has ended.
     fn next(&mut self) -> anyhow::Result<Option<Frame>>;
+
+    /// The next frame, once it is its turn. Nobody has the turn who only waits for a frame; a live source gives the newest that
+    /// there is when the turn comes.
+    ///
+    /// # Errors
+    /// Those of [`Self::next`].
+    fn next_in_turn(&mut self, turns: &Gate) -> anyhow::Result<Option<(Frame, Pass)>> {
+        Ok(self.next()?.map(|frame| (frame, turns.enter())))
+    }
 
     /// How many frames a live source left out; 0 for anything else.
     fn dropped(&self) -> u64;

@@ -159,8 +159,7 @@ impl Connection {
 
     /// Waits so long for a frame or an end.
     pub fn look(&mut self, wait: Duration) -> Look {
-        if let Some(new) = self.newest.take(wait) {
-            self.reached_ns = new.running_ns.or(self.reached_ns);
+        if let Some(new) = self.take(wait) {
             return Look::Frame(new);
         }
         let Some(watch) = &mut self.watch else { return Look::End };
@@ -172,6 +171,13 @@ impl Connection {
             }
             None => Look::Nothing,
         }
+    }
+
+    /// The newest frame, waiting so long for it.
+    pub fn take(&mut self, wait: Duration) -> Option<Newcomer> {
+        let new = self.newest.take(wait)?;
+        self.reached_ns = new.running_ns.or(self.reached_ns);
+        Some(new)
     }
 
     /// How many frames newer ones took the place of.

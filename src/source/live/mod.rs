@@ -24,6 +24,7 @@ pub(super) use address::{Address, is_address};
 use super::{Opened, Source, SourceOptions};
 use crate::error::{Kind, fault, kind_of};
 use crate::frame::{Frame, VideoFormat};
+use crate::gate::{Gate, Pass};
 use crate::media::{GstPixels, format_of};
 use crate::stats::SourceReport;
 use anyhow::{Context, Result};
@@ -277,7 +278,8 @@ impl Live {
         Ok(frame)
     }
 
-    fn step(&mut self) -> Result<Option<Frame>> {
+    /// The next frame, and what lets it pass: that is waited for while a frame is at hand, and not held on to for later ones.
+    fn step<P>(&mut self, mut pass: impl FnMut() -> P) -> Result<Option<(Frame, P)>> {
         loop {
             if self.ended || self.index == self.options.frames.unwrap_or(u64::MAX) {
                 return Ok(None);
@@ -287,26 +289,49 @@ impl Live {
                 None => self.wait()?,
             };
             let Some(new) = new else { return Ok(None) };
+            let pass = pass();
+            let new = self.newer_than(new);
             let replaced = self.dropped() - self.too_old;
             self.options.pulse.replaced(replaced - self.told_replaced);
             self.told_replaced = replaced;
             if new.arrived.elapsed() <= self.options.live_options.max_age {
-                return self.frame(new).map(Some);
+                return Ok(Some((self.frame(new)?, pass)));
             }
             self.too_old += 1;
             self.options.pulse.too_old();
         }
     }
-}
 
-impl Source for Live {
-    fn next(&mut self) -> Result<Option<Frame>> {
-        let step = self.step();
+    /// What has come since, or the same.
+    fn newer_than(&mut self, held: Newcomer) -> Newcomer {
+        match self.connection.as_mut().and_then(|c| c.take(Duration::ZERO)) {
+            Some(newer) => {
+                self.replaced += 1;
+                newer
+            }
+            None => held,
+        }
+    }
+
+    /// Nothing comes after the last frame or a failure.
+    fn last<T>(&mut self, step: Result<Option<T>>) -> Result<Option<T>> {
         if !matches!(step, Ok(Some(_))) {
             self.ended = true;
             self.disconnect();
         }
         step
+    }
+}
+
+impl Source for Live {
+    fn next(&mut self) -> Result<Option<Frame>> {
+        let step = self.step(|| ());
+        Ok(self.last(step)?.map(|(frame, ())| frame))
+    }
+
+    fn next_in_turn(&mut self, turns: &Gate) -> Result<Option<(Frame, Pass)>> {
+        let step = self.step(|| turns.enter());
+        self.last(step)
     }
 
     fn dropped(&self) -> u64 {
