@@ -2,77 +2,16 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests, which the lint does not take for tests
 
+#[path = "support/serving.rs"]
+mod serving;
 mod support;
 
 use serde_json::Value;
-use std::io::{BufRead, BufReader};
+use serving::Serving;
 use std::os::unix::net::UnixDatagram;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 use support::Bench;
-
-/// A host that runs until it is stopped or dropped.
-struct Serving {
-    child: Child,
-    said: mpsc::Receiver<String>,
-    heard: String,
-}
-
-impl Serving {
-    fn start(bench: &Bench, file: &str) -> Self {
-        Self::of(bench.command().args(["serve", file, "--log", "json"]))
-    }
-
-    fn of(command: &mut Command) -> Self {
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        let (tell, said) = mpsc::channel();
-        thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
-        Self {
-            child,
-            said,
-            heard: String::new(),
-        }
-    }
-
-    /// Reads its log until there is a line of which this is true.
-    fn hear(&mut self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
-        loop {
-            let line = self.said.recv_timeout(Duration::from_secs(60));
-            let line = line.unwrap_or_else(|_| panic!("wanted {what}: {}", self.heard));
-            self.heard += &format!("{line}\n");
-            let line: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("no JSON: {line}"));
-            if is_it(&line) {
-                return line;
-            }
-        }
-    }
-
-    fn signal(&self, name: &str) {
-        let sent = Command::new("kill")
-            .args([format!("-{name}"), self.child.id().to_string()])
-            .status();
-        assert!(sent.unwrap().success());
-    }
-
-    /// Waits for its end, which must come soon.
-    fn end(mut self) -> (Option<i32>, String) {
-        let asked = Instant::now();
-        self.heard.extend(self.said.iter().map(|line| line + "\n"));
-        let code = self.child.wait().unwrap().code();
-        assert!(asked.elapsed() < Duration::from_secs(8), "{:?}: {}", asked.elapsed(), self.heard);
-        (code, std::mem::take(&mut self.heard))
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
 
 const STREAMS: &str = r#"
 [model]
@@ -111,7 +50,7 @@ fn state<'v>(line: &'v Value, stream: &str) -> &'v str {
 fn streams_run_follow_their_file_and_end_with_a_signal() {
     let bench = Bench::new();
     bench.write("live.toml", STREAMS);
-    let mut serving = Serving::start(&bench, "live.toml");
+    let mut serving = Serving::of(bench.command().args(["serve", "live.toml", "--log", "json"]));
     serving.hear("a live stream", |line| state(line, "north gate") == "live");
     serving.hear("a rule", |line| line["rule"] == "dim" && line["state"] == "on");
     serving.hear("a lost stream", |line| state(line, "gone") == "lost");

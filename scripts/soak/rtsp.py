@@ -6,7 +6,8 @@
 The camera is a maskline of its own that serves a test pattern over RTSP; another one watches it over TCP and over UDP at
 once. TIMES (20) times it is killed with SIGKILL and started again two seconds later, then TIMES times it is stopped with
 SIGSTOP for eight seconds. Fails where frames do not flow within 5 s after it is back, a stall is not noticed within 6 s, a
-time stamp goes back, or anything is inferred while nothing comes.
+time stamp goes back, anything is inferred while nothing comes, or the watcher's memory, threads or files grow. 85 TIMES
+take half an hour.
 """
 import json
 import os
@@ -46,6 +47,12 @@ class Program:
 
     def streams(self):
         return {s["name"]: s["vitals"] for s in get(self.port, "/api/v1/streams")}
+
+    def usage(self):
+        """MiB that are resident, threads, open files."""
+        status = dict(line.split(":", 1) for line in open(f"/proc/{self.process.pid}/status"))
+        files = len(os.listdir(f"/proc/{self.process.pid}/fd"))
+        return int(status["VmRSS"].split()[0]) / 1024, int(status["Threads"]), files
 
     def until_live(self, names, patience=60):
         end = time.monotonic() + patience
@@ -100,6 +107,15 @@ class Watch(threading.Thread):
         return self.seen[name]["vitals"]["frames"]["shown"]
 
 
+def grown(usage):
+    """Prints the medians of MiB, threads and files in the second and the last quarter, and tells whether they grew."""
+    quarter = max(1, len(usage) // 4)
+    early, late = ([statistics.median(values) for values in zip(*part)] for part in (usage[quarter:2 * quarter] or usage, usage[-quarter:]))
+    print("the watcher, second and last quarter: " + ", ".join(
+        f"{a:.1f} and {b:.1f} {what}" for what, a, b in zip(("MiB", "threads", "files"), early, late)))
+    return late[0] > early[0] + 5 or late[1:] > early[1:]
+
+
 def tell(what, seconds, most):
     worst = max(seconds)
     print(f"{what}: median {statistics.median(seconds):.2f} s, most {worst:.2f} s of {len(seconds)} (at most {most:.0f} s wanted)")
@@ -125,6 +141,7 @@ def main():
         watcher.until_live(names)
         watch = Watch(watcher)
         watch.start()
+        usage = []
         back = {name: [] for name in names}
         noticed, woken = {name: [] for name in names}, {name: [] for name in names}
 
@@ -135,6 +152,7 @@ def main():
 
         for number in range(TIMES):
             time.sleep(3)
+            usage.append(watcher.usage())
             camera.process.kill()
             camera.process.wait()
             all_at_once(lambda name: watch.wait(name, lambda v: v["state"] != "live", 10))
@@ -146,6 +164,7 @@ def main():
             print(f"killed {number + 1}: back after " + ", ".join(f"{n} {back[n][-1]:.2f} s" for n in names), flush=True)
         for number in range(TIMES):
             time.sleep(3)
+            usage.append(watcher.usage())
             os.kill(camera.process.pid, signal.SIGSTOP)
             all_at_once(lambda name: noticed[name].append(watch.wait(name, lambda v: v["state"] != "live", 30)))
             inferred = {n: watch.seen[n]["vitals"]["frames"]["inferred"] for n in names}
@@ -164,6 +183,7 @@ def main():
             good &= tell(f"{name}, killed: frames flow after", back[name], BACK_S)
             good &= tell(f"{name}, hung: noticed after", noticed[name], NOTICED_S)
             good &= tell(f"{name}, hung: frames flow after", woken[name], BACK_S)
+        good &= not grown(usage)
         for name, vitals in watcher.streams().items():
             frames = vitals["frames"]
             print(f"{name}: {frames}")

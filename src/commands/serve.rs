@@ -41,7 +41,7 @@ pub fn run(args: &ServeArgs, talk: Talk) -> Result<Option<Kind>> {
     }
     runtime()?;
     check_provider(&config.shared.pipeline)?;
-    log::start(args.log, talk)?;
+    let _log = log::start(args.log, talk)?;
     let (stop, reload) = (StopFlag::default(), StopFlag::default());
     let caught = signals::watch_and_reload(stop.clone(), reload.clone())?;
     let options = config.server.clone();

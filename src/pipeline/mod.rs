@@ -14,6 +14,7 @@ pub(crate) mod sessions;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod trip;
 mod unused;
 mod wire;
 

@@ -6,9 +6,10 @@ use super::hosting::Hosting;
 use super::overlay_of;
 use super::queue::{Bypass, Inbox, Outbox, Put, Take, Way, queues};
 use super::record::Recorder;
+use super::trip::{Travels, Trip};
 use crate::error::{Kind, fault, kind_of};
 use crate::frame::{ClassMap, Frame, Tensor};
-use crate::gate::{Gate, Pass};
+use crate::gate::Gate;
 use crate::infer::{Scores, Segmenter};
 use crate::overlay::Overlay;
 use crate::pending::{PendingFile, Unnamed};
@@ -84,16 +85,16 @@ pub(super) struct Done {
     pub outputs: Outputs,
 }
 
-/// A frame, and the room that it takes until it has its map; none where frames are not live.
+/// A frame as it came.
 struct Entered {
     frame: Frame,
-    passes: Vec<Pass>,
+    trip: Trip,
 }
 
 /// A frame, and whether it is inferred.
 struct Sighted {
     frame: Frame,
-    passes: Vec<Pass>,
+    trip: Trip,
     sight: Sight,
 }
 
@@ -118,7 +119,7 @@ struct Mapped {
 /// A frame that waits for the map that is carried to it.
 pub(super) struct OnItsWay {
     frame: Frame,
-    passes: Vec<Pass>,
+    trip: Trip,
     inference: Duration,
 }
 
@@ -133,6 +134,40 @@ pub(super) struct Segmented {
     pub age_frames: u32,
     /// For every zone whether one of its rules is on; empty until they have been looked at.
     pub zones_on: Vec<bool>,
+    pub trip: Trip,
+}
+
+impl Travels for Entered {
+    fn trip(&self) -> &Trip {
+        &self.trip
+    }
+}
+
+impl Travels for Prepared {
+    fn trip(&self) -> &Trip {
+        &self.seen.trip
+    }
+}
+
+impl Travels for Sighted {
+    fn trip(&self) -> &Trip {
+        &self.trip
+    }
+}
+
+impl Travels for Way<Inferred, Sighted> {
+    fn trip(&self) -> &Trip {
+        match self {
+            Self::Through(inferred) => &inferred.seen.trip,
+            Self::Around(seen) => &seen.trip,
+        }
+    }
+}
+
+impl Travels for Segmented {
+    fn trip(&self) -> &Trip {
+        &self.trip
+    }
 }
 
 /// What the stages tell at their end, and the outputs that only get their names when all went well.
@@ -224,9 +259,9 @@ pub(super) fn run(stages: Stages, stop: StopFlag, progress: impl FnMut(u64) + Se
     let carrier = match stages.temporal {
         Some(Temporal { mut lookout, carrier, .. }) => {
             let (tx, seen) = queues(1, depth);
-            let look = move |Entered { frame, passes }: Entered| {
+            let look = move |Entered { frame, trip }: Entered| {
                 let sight = lookout.look(&frame)?;
-                Ok(Sighted { frame, passes, sight })
+                Ok(Sighted { frame, trip, sight })
             };
             relay(&mut crew, Stage::Motion, &tally, frames, Outbox::new(tx), look)?;
             relay(&mut crew, Stage::Preprocess, &tally, Inbox::new(seen), fork, prepare)?;
@@ -237,10 +272,10 @@ pub(super) fn run(stages: Stages, stop: StopFlag, progress: impl FnMut(u64) + Se
                 motion: None,
                 key: Some(KeyReason::Due),
             };
-            let prepare = move |Entered { frame, passes }: Entered| {
+            let prepare = move |Entered { frame, trip }: Entered| {
                 prepare(Sighted {
                     frame,
-                    passes,
+                    trip,
                     sight: sight.clone(),
                 })
             };
@@ -341,7 +376,7 @@ pub(super) fn run(stages: Stages, stop: StopFlag, progress: impl FnMut(u64) + Se
 }
 
 /// Starts a stage that makes one item of each item.
-fn relay<A: Send + 'static, B: Send + 'static>(
+fn relay<A: Travels + Send + 'static, B: Send + 'static>(
     crew: &mut Crew,
     stage: Stage,
     tally: &Shared,
@@ -354,7 +389,7 @@ fn relay<A: Send + 'static, B: Send + 'static>(
     crew.spawn(stage, move || {
         while let Some((item, waiting)) = inbox.take() {
             let started = Instant::now();
-            let made = step.step(item)?;
+            let made = item.trip().within(stage).in_scope(|| step.step(item))?;
             meter.record(started, waiting);
             if !outbox.put(made) {
                 break;
@@ -436,6 +471,7 @@ impl Step<Way<Inferred, Sighted>, Segmented> for EveryFrame {
             age_frames: 0,
             raw: None,
             zones_on: Vec::new(),
+            trip: seen.trip,
         })
     }
 
@@ -448,8 +484,12 @@ impl Step<Way<Inferred, Sighted>, Segmented> for EveryFrame {
 fn carry_maps(mut carrier: Carrier<OnItsWay>, mut inbox: impl Take<Mapped>, mut outbox: impl Put<Segmented>, tally: &Shared) {
     let mut meter = Meter::new(Stage::Carry, QUEUE_DEPTH_FRAMES);
     let mut put = |carried: Carried<OnItsWay>| {
-        let OnItsWay { frame, passes, inference } = carried.item;
-        drop(passes);
+        let OnItsWay {
+            frame,
+            mut trip,
+            inference,
+        } = carried.item;
+        trip.make_room();
         outbox.put(Segmented {
             frame,
             map: carried.map,
@@ -457,15 +497,16 @@ fn carry_maps(mut carrier: Carrier<OnItsWay>, mut inbox: impl Take<Mapped>, mut 
             age_frames: carried.age_frames,
             raw: None,
             zones_on: Vec::new(),
+            trip,
         })
     };
     let mut taken = true;
     while let Some((mapped, waiting)) = inbox.take() {
         let started = Instant::now();
         let Mapped { seen, map, inference } = mapped;
-        let Sighted { frame, passes, sight } = seen;
+        let Sighted { frame, trip, sight } = seen;
         let pts_ns = frame.pts_ns;
-        let carried = carrier.next(OnItsWay { frame, passes, inference }, pts_ns, sight, map);
+        let carried = carrier.next(OnItsWay { frame, trip, inference }, pts_ns, sight, map);
         meter.record(started, waiting);
         taken = carried.into_iter().all(&mut put);
         if !taken {
@@ -537,7 +578,8 @@ impl Gated<'_> {
             host.pulse.read();
             host.publisher.stamp(&mut frame);
         }
-        Ok(Some(Entered { frame, passes }))
+        let trip = Trip::begin(self.host.map_or("", |host| host.ear.name()), frame.index, passes);
+        Ok(Some(Entered { frame, trip }))
     }
 }
 
@@ -562,7 +604,7 @@ fn infer_step(
         })?;
         let inference = started.elapsed();
         if !carries {
-            seen.passes.clear();
+            seen.trip.make_room();
         }
         pool.recycle(tensor);
         Ok(Inferred { seen, scores, inference })
@@ -583,6 +625,7 @@ fn write(
     while let Some((segmented, waiting)) = drawn.take() {
         let frame = segmented.frame;
         let started = Instant::now();
+        let _within = segmented.trip.within(Stage::Sink).entered();
         first_frame.get_or_insert(started);
         if let Some(sheet) = &mut sheet {
             sheet.offer(&frame)?;

@@ -1,4 +1,8 @@
-//! The log of `maskline serve`: for people or as JSON, with GStreamer's own, and without secrets.
+//! The log of `maskline serve`: for people or as JSON, with GStreamer's own, and without secrets. With the feature `otel`
+//! also its traces.
+
+#[cfg(feature = "otel")]
+mod otel;
 
 use crate::commands::run::Talk;
 use crate::error::{Kind, fault};
@@ -7,8 +11,15 @@ use crate::privacy::shown;
 use anyhow::Result;
 use gstreamer as gst;
 use std::io::{self, Write};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
+
+/// Target of the spans that make the traces of frames.
+pub(crate) const TRACES: &str = "maskline::frames";
+/// The variables of OpenTelemetry that say where traces go.
+const COLLECTORS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
 
 /// How the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -20,29 +31,58 @@ pub enum LogFormat {
     Json,
 }
 
-/// Begins the log on standard error. `RUST_LOG` says more precisely what is written.
+/// The log, until it is dropped: then the last traces are sent.
+#[derive(Debug)]
+pub struct Log {
+    #[cfg(feature = "otel")]
+    _traces: Option<otel::Traces>,
+}
+
+/// Begins the log on standard error. `RUST_LOG` says more precisely what is written, and the variables of OpenTelemetry where
+/// traces go, in a program that was built with the feature `otel`.
 ///
 /// # Errors
-/// 70 if there is a log already.
-pub fn start(format: LogFormat, talk: Talk) -> Result<()> {
+/// 70 if there is a log already; 78 for a collector that cannot be.
+pub fn start(format: LogFormat, talk: Talk) -> Result<Log> {
+    // Of traces that cannot be sent one line is enough.
     let usual = match talk {
         Talk::Quiet => "error",
-        Talk::Normal => "info",
+        Talk::Normal => "info,opentelemetry_otlp=error",
         Talk::Verbose => "debug",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(Clean)
-        .with_target(false);
-    let begun = match format {
-        LogFormat::Human => log.with_ansi(false).try_init(),
-        LogFormat::Json => log.json().flatten_event(true).try_init(),
+    let lines = tracing_subscriber::fmt::layer().with_writer(Clean).with_target(false);
+    let lines = match format {
+        LogFormat::Human => lines.with_ansi(false).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
-    begun.map_err(|e| fault(Kind::Internal, format!("the log cannot begin: {e}")))?;
+    let log = tracing_subscriber::registry().with(lines.with_filter(filter));
+    #[cfg(feature = "otel")]
+    let (traces, log) = {
+        let traces = are_traces_wanted().then(otel::Traces::start).transpose()?;
+        let layer = traces.as_ref().map(otel::Traces::layer);
+        (traces, log.with(layer))
+    };
+    log.try_init()
+        .map_err(|e| fault(Kind::Internal, format!("the log cannot begin: {e}")))?;
+    if cfg!(not(feature = "otel")) && are_traces_wanted() {
+        tracing::warn!(
+            "this program was built without traces: build it with --features otel, or unset {}",
+            COLLECTORS.join(" and ")
+        );
+    }
     media::init()?;
     bridge();
-    Ok(())
+    Ok(Log {
+        #[cfg(feature = "otel")]
+        _traces: traces,
+    })
+}
+
+fn are_traces_wanted() -> bool {
+    COLLECTORS
+        .iter()
+        .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
 /// Hands what GStreamer says at the level of `GST_DEBUG` (warnings where that is not set) to this log instead of printing it.
