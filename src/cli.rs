@@ -361,7 +361,7 @@ pub struct CheckArgs {
     /// Pipeline files
     #[arg(required = true, value_name = "FILE.toml")]
     pub files: Vec<PathBuf>,
-    /// Also wants inputs, models and folders of outputs to be there, and no output to be in the way
+    /// Also wants inputs, models, providers and folders of outputs to be there, and no output to be in the way
     #[arg(long)]
     pub strict: bool,
 }

@@ -112,6 +112,10 @@ fn the_shipped_pipelines_are_right_and_check_looks_at_the_model() {
             ran.refused(78, part);
         }
     }
+    // The library that the tests run has no TensorRT.
+    bench.write("p.toml", with("[execution]\nprovider = 'tensorrt'"));
+    bench.maskline(["check", "p.toml"]).ok();
+    bench.maskline(["check", "--strict", "p.toml"]).refused(78, "execution.provider");
 }
 
 #[test]

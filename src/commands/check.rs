@@ -5,9 +5,10 @@ use crate::config::PipelineConfig;
 use crate::config::serve::{self, ServeConfig};
 use crate::console::print;
 use crate::error::{Kind, fault};
+use crate::infer::Provider;
 use crate::messages::unknown_classes;
 use crate::overlay::Overlay;
-use crate::pipeline::{Depth, open_model, output_problems};
+use crate::pipeline::{Depth, open_model, output_problems, sessions};
 use crate::source;
 use crate::testing::plain;
 use anyhow::Result;
@@ -16,8 +17,8 @@ use std::path::Path;
 
 /// Checks every file and prints one line a file that is right.
 ///
-/// Media, foreign models and folders of outputs may be on another machine, so they need not be there unless `--strict` says
-/// so; models that are there are checked.
+/// Media, foreign models, folders of outputs and providers may be on another machine, so they need not be there unless
+/// `--strict` says so; models that are there are checked.
 ///
 /// # Errors
 /// Kind 78 with one line for every problem in any of the files.
@@ -64,7 +65,12 @@ fn stream(config: &PipelineConfig, strict: bool) -> Vec<String> {
         .map(|p| config.places.prefix("source.input") + &p)
         .into_iter()
         .collect();
-    problems.extend(model_problems(config, strict));
+    let of_model = model_problems(config, strict);
+    if strict && of_model.is_empty() {
+        let refused = provider(config).err().map(|e| format!("{e:#}"));
+        problems.extend(refused.map(|p| config.places.prefix("execution.provider") + &p));
+    }
+    problems.extend(of_model);
     problems
 }
 
@@ -92,6 +98,20 @@ pub(super) fn model_problems(config: &PipelineConfig, strict: bool) -> Vec<Strin
     let fit = Fit::plan(&contract.input, format.width, format.height, model.size);
     problems.extend(fit.err().map(|e| at("model.size", e)));
     problems
+}
+
+/// A provider that is asked for by name serves here.
+///
+/// # Errors
+/// Kind 78 with why it does not.
+pub(super) fn provider(config: &PipelineConfig) -> Result<()> {
+    if matches!(config.session.provider, Provider::Auto | Provider::Cpu) {
+        return Ok(());
+    }
+    let model = open_model(config)?;
+    // Any frame will do: no source is open yet.
+    let fit = Fit::plan(&model.contract.input, 640, 360, config.model.size).map_err(|e| fault(Kind::Config, e))?;
+    sessions::open(&model, config.model.head.as_deref(), fit, &config.session, true).map(drop)
 }
 
 /// The contract, as far as it can be had.

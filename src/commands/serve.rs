@@ -3,19 +3,15 @@
 use crate::cli::ServeArgs;
 use crate::commands::check;
 use crate::commands::run::Talk;
-use crate::config::PipelineConfig;
 use crate::config::serve::ServeConfig;
 use crate::error::{Kind, fault};
-use crate::infer::Provider;
 use crate::infer::runtime::runtime;
 use crate::log;
-use crate::pipeline::{open_model, sessions};
 use crate::serve::{Host, ServeEvent};
 use crate::server::Server;
 use crate::signals;
 use crate::source::StopFlag;
 use anyhow::Result;
-use maskline_models::Fit;
 use sd_notify::NotifyState;
 use std::sync::Arc;
 use std::thread;
@@ -40,7 +36,7 @@ pub fn run(args: &ServeArgs, talk: Talk) -> Result<Option<Kind>> {
         return Err(fault(Kind::Config, problems.join("\n")));
     }
     runtime()?;
-    check_provider(&config.shared.pipeline)?;
+    check::provider(&config.shared.pipeline)?;
     let _log = log::start(args.log, talk)?;
     let (stop, reload) = (StopFlag::default(), StopFlag::default());
     let caught = signals::watch_and_reload(stop.clone(), reload.clone())?;
@@ -71,17 +67,6 @@ pub fn run(args: &ServeArgs, talk: Talk) -> Result<Option<Kind>> {
     host.end();
     tell_since(&host, told);
     Ok(caught.kind())
-}
-
-/// A provider that was asked for by name serves, or nothing begins.
-fn check_provider(config: &PipelineConfig) -> Result<()> {
-    if matches!(config.session.provider, Provider::Auto | Provider::Cpu) {
-        return Ok(());
-    }
-    let model = open_model(config)?;
-    // Any frame will do: no source is open yet.
-    let fit = Fit::plan(&model.contract.input, 640, 360, config.model.size).map_err(|e| fault(Kind::Config, e))?;
-    sessions::open(&model, config.model.head.as_deref(), fit, &config.session, true).map(drop)
 }
 
 fn read_again(host: &Arc<Host>, server: Option<&Server>) {
