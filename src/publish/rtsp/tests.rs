@@ -1,6 +1,8 @@
 use super::*;
 use crate::publish::CoderOptions;
 use crate::publish::scene::{self, BLUE, Client, ORANGE, Running, Stage};
+use crate::source::{self, SourceOptions};
+use crate::stats::usage;
 use maskline_models::classes::palette;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -285,4 +287,37 @@ fn who_is_connected_and_never_watches_is_let_go() {
     assert_eq!(idle.stream.read(&mut [0; 64]).unwrap(), 0);
     until("one has gone", || server.clients() == 1);
     watcher.stream.read_exact(&mut [0; 4096]).unwrap();
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn memory_over_many_connections() {
+    let server = RtspServer::start(&options()).unwrap();
+    let (_stage, _mount) = mounted(&server, "a");
+    let url = server.url("a", View::Masked);
+    let rounds: u32 = std::env::var("MASKLINE_SOAK_CONNECTIONS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(1000);
+    let mut points = Vec::new();
+    for round in 0..rounds {
+        let options = SourceOptions {
+            live: true,
+            ..SourceOptions::default()
+        };
+        let mut source = source::open(&url, &options).unwrap();
+        source.frames.next().unwrap().unwrap();
+        drop(source);
+        if (round + 1) % (rounds / 20) == 0 {
+            points.push((f64::from(round + 1) / 1000.0, usage::memory_bytes().unwrap() as f64 / 1e6));
+            let (_, memory) = points[points.len() - 1];
+            let (threads, files) = (usage::threads().unwrap(), usage::open_files().unwrap());
+            println!("{} connections: {memory:.2} MB, {threads} threads, {files} files", round + 1);
+        }
+    }
+    // The first half is the warm-up.
+    let (first, last) = (points[9], points[19]);
+    let slope = (last.1 - first.1) / (last.0 - first.0);
+    println!("slope {slope:.2} MB per 1,000 connections, both ends of them");
+    assert!(slope < 10.0);
 }
