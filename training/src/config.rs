@@ -99,6 +99,73 @@ pub enum DataKind {
     Folders,
     /// `path`, written by `maskline-training synth pairs`; or rendered from `seed` and `count`.
     Synth,
+    /// `path/leftImg8bit/SPLIT/CITY/` and `path/gtFine/SPLIT/CITY/` (Cordts et al. 2016).
+    Cityscapes,
+    /// The 10k pictures of BDD100K: `path/images/10k/SPLIT/` and `path/labels/sem_seg/masks/SPLIT/` (Yu et al. 2020), or the
+    /// older `path/seg/`.
+    Bdd100k,
+    /// India Driving Dataset: as Cityscapes, with level 3 ids (Varma et al. 2019).
+    Idd,
+    /// KITTI's semantic set: `path/training/image_2/` and `path/training/semantic/` (Alhaija et al. 2018).
+    Kitti,
+    /// Mapillary Vistas: `path/SPLIT/images/` and `path/SPLIT/v1.2/labels/` (Neuhold et al. 2017), or `path/SPLIT/labels/`.
+    Mapillary,
+    /// COCO-Stuff: `path/images/SPLIT2017/` and `path/annotations/SPLIT2017/` (Caesar et al. 2018).
+    CocoStuff,
+}
+
+/// Which of Cityscapes' two kinds of label files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ids {
+    /// `*_gtFine_labelIds.png`
+    #[default]
+    Label,
+    /// `*_gtFine_labelTrainIds.png`
+    Train,
+}
+
+impl DataKind {
+    /// As a configuration spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Camvid => "camvid",
+            Self::Folders => "folders",
+            Self::Synth => "synth",
+            Self::Cityscapes => "cityscapes",
+            Self::Bdd100k => "bdd100k",
+            Self::Idd => "idd",
+            Self::Kitti => "kitti",
+            Self::Mapillary => "mapillary",
+            Self::CocoStuff => "coco-stuff",
+        }
+    }
+
+    /// Splits that it comes in, for people; none where it has no splits.
+    fn splits(self) -> Option<&'static str> {
+        match self {
+            Self::Camvid => Some("\"train\", \"val\" or \"test\""),
+            Self::Cityscapes | Self::Idd | Self::Bdd100k | Self::CocoStuff => Some("\"train\" or \"val\""),
+            Self::Mapillary => Some("\"training\" or \"validation\""),
+            Self::Folders | Self::Synth | Self::Kitti => None,
+        }
+    }
+
+    /// Name and text of the map from its ids to the driving classes, for sets with ids of their own.
+    pub fn shipped_map(self, ids: Ids) -> Option<(&'static str, &'static str)> {
+        match (self, ids) {
+            (Self::Camvid | Self::Folders | Self::Synth, _) => None,
+            (Self::Cityscapes, Ids::Label) | (Self::Kitti, _) => {
+                Some(("cityscapes-label-ids", include_str!("../maps/cityscapes-label-ids.toml")))
+            }
+            (Self::Cityscapes, Ids::Train) | (Self::Bdd100k, _) => {
+                Some(("cityscapes-train-ids", include_str!("../maps/cityscapes-train-ids.toml")))
+            }
+            (Self::Idd, _) => Some(("idd-level3-ids", include_str!("../maps/idd-level3-ids.toml"))),
+            (Self::Mapillary, _) => Some(("mapillary-v1.2", include_str!("../maps/mapillary-v1.2.toml"))),
+            (Self::CocoStuff, _) => Some(("coco-stuff", include_str!("../maps/coco-stuff.toml"))),
+        }
+    }
 }
 
 /// One `[[data]]` or `[[validation]]` entry.
@@ -124,9 +191,15 @@ pub struct DataConfig {
     /// Number of scenes (`synth` without a path).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<usize>,
-    /// Width and height of rendered scenes; the model's size where it is missing.
+    /// Width and height of rendered scenes, the model's where it is missing. Pictures of files are scaled to it as they are read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<[u32; 2]>,
+    /// A TOML from the ids of label files to our classes ([`crate::data`]); without it that of the layout, or the class list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub map: Option<PathBuf>,
+    /// Which label files (`cityscapes`).
+    #[serde(default, skip_serializing_if = "is_label")]
+    pub ids: Ids,
     /// How often each picture is drawn in an epoch; 0.5: a random half of them.
     #[serde(default = "one_f64")]
     pub weight: f64,
@@ -153,6 +226,8 @@ impl DataConfig {
             seed: None,
             count: None,
             size: None,
+            map: None,
+            ids: Ids::Label,
             weight: 1.0,
             include_prefix: Vec::new(),
             exclude_prefix: Vec::new(),
@@ -170,11 +245,7 @@ impl DataConfig {
         let split = self.split.as_ref().map(|s| format!(" {s}")).unwrap_or_default();
         let only = (!self.include_prefix.is_empty()).then(|| format!(", only {}", self.include_prefix.join(" ")));
         let without = (!self.exclude_prefix.is_empty()).then(|| format!(", without {}", self.exclude_prefix.join(" ")));
-        let kind = match self.kind {
-            DataKind::Camvid => "camvid",
-            DataKind::Folders => "folders",
-            DataKind::Synth => "synth",
-        };
+        let kind = self.kind.name();
         format!("{kind} {place}{split}{}{}", only.unwrap_or_default(), without.unwrap_or_default())
     }
 }
@@ -211,6 +282,9 @@ pub struct TrainConfig {
     pub loaders: usize,
 }
 
+fn is_label(ids: &Ids) -> bool {
+    *ids == Ids::Label
+}
 fn one() -> u64 {
     1
 }
@@ -344,14 +418,6 @@ impl DataConfig {
     pub fn problems(&self) -> Vec<String> {
         let mut lines = Vec::new();
         match self.kind {
-            DataKind::Camvid => {
-                if self.path.is_none() {
-                    lines.push("a camvid data set needs path = \"its folder\"".into());
-                }
-                if self.split.is_none() {
-                    lines.push("a camvid data set needs split = \"train\", \"val\" or \"test\"".into());
-                }
-            }
             DataKind::Folders => {
                 if self.images.is_none() || self.labels.is_none() {
                     lines.push("a folders data set needs images = \"a folder\" and labels = \"a folder\"".into());
@@ -364,7 +430,29 @@ impl DataConfig {
                 if self.count == Some(0) {
                     lines.push("count is 0, wanted at least 1".into());
                 }
+                if self.map.is_some() {
+                    lines.push("a synth data set has the ids of the class list: leave map out".into());
+                }
             }
+            kind => {
+                let name = kind.name();
+                if self.path.is_none() {
+                    lines.push(format!("a {name} data set needs path = \"its folder\""));
+                }
+                match (kind.splits(), &self.split) {
+                    (Some(splits), None) => lines.push(format!("a {name} data set needs split = {splits}")),
+                    (None, Some(_)) => lines.push(format!(
+                        "a {name} data set has no splits: leave split out, and take a part by include_prefix"
+                    )),
+                    _ => {}
+                }
+            }
+        }
+        if self.ids != Ids::Label && self.kind != DataKind::Cityscapes {
+            lines.push(format!("ids is of cityscapes, found it in a {} data set", self.kind.name()));
+        }
+        if self.size.is_some_and(|size| size.iter().any(|side| !(1..=16384).contains(side))) {
+            lines.push(format!("size is {:?}, wanted sides of 1 to 16384", self.size.unwrap_or_default()));
         }
         if !(self.weight > 0.0 && self.weight.is_finite()) {
             lines.push(format!("weight is {}, wanted more than 0", self.weight));

@@ -1,6 +1,6 @@
 //! Which picture belongs to which label, for every layout.
 
-use super::bad;
+use super::{bad, layouts};
 use crate::config::{DataConfig, DataKind};
 use anyhow::Result;
 use std::collections::BTreeMap;
@@ -49,6 +49,7 @@ pub fn pairs(config: &DataConfig) -> Result<Vec<Pair>> {
                 None => all,
             }
         }
+        _ => layouts::pairs(config, path()?)?,
     };
     pairs.sort_by_key(Pair::name);
     let found = pairs.len();
@@ -129,37 +130,7 @@ fn tail(root: &Path, name: &str) -> Option<PathBuf> {
 }
 
 fn folders(images: &Path, labels: &Path) -> Result<Vec<Pair>> {
-    let (pictures, mut labelled) = (files(images)?, files(labels)?);
-    let mut pairs = Vec::new();
-    let mut lonely = Vec::new();
-    for (name, picture) in pictures {
-        match labelled.remove(&name) {
-            Some(label) => pairs.push(Pair { picture, label }),
-            None => lonely.push(picture),
-        }
-    }
-    let describe = |list: &[PathBuf], what: &str| {
-        let more = if list.len() > 1 {
-            format!(" and {} more", list.len() - 1)
-        } else {
-            String::new()
-        };
-        bad(format!(
-            "{}{more} has no {what} of the same name; add it or take the file away",
-            list[0].display()
-        ))
-    };
-    let labels_alone: Vec<PathBuf> = labelled.into_values().collect();
-    if !lonely.is_empty() {
-        return Err(describe(&lonely, &format!("label in {}", labels.display())));
-    }
-    if !labels_alone.is_empty() {
-        return Err(describe(&labels_alone, &format!("picture in {}", images.display())));
-    }
-    if pairs.is_empty() {
-        return Err(bad(format!("{} holds no PNG or JPEG picture", images.display())));
-    }
-    Ok(pairs)
+    layouts::paired(files(images)?, files(labels)?, images, labels)
 }
 
 /// Picture files of a folder by stem; a label may be called like its picture with one of the usual endings.

@@ -2,8 +2,10 @@
 
 pub mod check;
 mod draw;
+mod layouts;
 mod listing;
 mod loader;
+mod mapping;
 mod picture;
 mod synth;
 
@@ -17,6 +19,9 @@ use crate::error::{Kind, fault};
 use anyhow::Result;
 use maskline_models::Class;
 use rayon::prelude::*;
+
+/// Lines about pictures that cannot be read, before the rest is only counted.
+const MOST_NAMED: usize = 10;
 
 /// A picture and its labels.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,15 +56,13 @@ impl Source {
     /// Bad input (exit code 65) in one line: a missing folder, a picture without label or the reverse, sizes that differ, an
     /// id that is no class, an empty list.
     pub fn load(config: &DataConfig, classes: &[Class], size: (u32, u32)) -> Result<Self> {
-        let table = ClassTable::new(classes);
+        let table = table(config, classes)?;
         let samples = match (config.kind, &config.path) {
             (DataKind::Synth, None) => synth::render(config, &table, size)?,
             _ => {
                 let pairs = listing::pairs(config)?;
-                pairs
-                    .par_iter()
-                    .map(|pair| picture::read_pair(pair, &table))
-                    .collect::<Result<_>>()?
+                let read = pairs.par_iter().map(|pair| picture::read_pair(pair, &table, config.size));
+                whole(read.collect())?
             }
         };
         Ok(Self {
@@ -75,6 +78,30 @@ impl Source {
     /// As [`Source::load`].
     pub fn load_all(configs: &[DataConfig], classes: &[Class], size: (u32, u32)) -> Result<Vec<Self>> {
         configs.iter().map(|config| Self::load(config, classes, size)).collect()
+    }
+}
+
+/// All samples, or what is wrong with those that could not be read.
+fn whole(read: Vec<Result<Sample>>) -> Result<Vec<Sample>> {
+    let (samples, failures): (Vec<_>, Vec<_>) = read.into_iter().partition(Result::is_ok);
+    let samples = samples.into_iter().flatten().collect();
+    let failures: Vec<_> = failures.into_iter().filter_map(Result::err).collect();
+    if failures.is_empty() {
+        return Ok(samples);
+    }
+    let named = failures.iter().take(MOST_NAMED).map(|e| format!("{e:#}"));
+    let more = failures.len().saturating_sub(MOST_NAMED);
+    let more = (more > 0).then(|| format!("and {more} more"));
+    Err(bad(named.chain(more).collect::<Vec<_>>().join("\n")))
+}
+
+/// From the ids in an entry's files to the classes.
+fn table(config: &DataConfig, classes: &[Class]) -> Result<ClassTable> {
+    match mapping::Mapping::of(config)? {
+        Some(mapping) => mapping
+            .table(classes)
+            .map_err(|e| fault(Kind::Config, format!("{}: {e}", config.describe()))),
+        None => Ok(ClassTable::new(classes)),
     }
 }
 

@@ -5,6 +5,7 @@ use super::{Sample, bad};
 use crate::error::io_fault;
 use crate::metrics::IGNORE;
 use anyhow::Result;
+use image::{RgbImage, imageops};
 use maskline_models::Class;
 use std::path::Path;
 
@@ -29,6 +30,11 @@ impl ClassTable {
             });
         }
         Self { numbers, ids }
+    }
+
+    /// The same classes, for files whose values mean these class numbers.
+    pub fn reading(self, numbers: [Option<u8>; 256]) -> Self {
+        Self { numbers, ..self }
     }
 
     /// Number of classes that count.
@@ -60,8 +66,9 @@ impl ClassTable {
     }
 }
 
-/// Reads a pair and checks that its sizes agree and that every id is a class.
-pub fn read_pair(pair: &Pair, table: &ClassTable) -> Result<Sample> {
+/// Reads a pair and checks that its sizes agree and that every id is a class. With a `size` both are scaled to that width and
+/// height: the picture filtered, the label by its nearest pixels.
+pub fn read_pair(pair: &Pair, table: &ClassTable, size: Option<[u32; 2]>) -> Result<Sample> {
     let (width, height, rgb) = read_rgb(&pair.picture)?;
     let (label_width, label_height, mut labels) = read_ids(&pair.label)?;
     if (width, height) != (label_width, label_height) {
@@ -73,18 +80,41 @@ pub fn read_pair(pair: &Pair, table: &ClassTable) -> Result<Sample> {
     }
     table.apply(&mut labels).map_err(|id| {
         bad(format!(
-            "{} holds the id {id}, which is not in the class list; wanted one of its {} classes or an ignored one",
+            "{} holds the id {id}, which is neither a class nor ignored; wanted ids of the class list, or of the map",
             pair.label.display(),
-            table.len()
         ))
     })?;
-    Ok(Sample {
+    let sample = Sample {
         name: pair.name(),
         width,
         height,
         rgb,
         labels,
+    };
+    Ok(match size {
+        Some(size) => scaled(sample, size),
+        None => sample,
     })
+}
+
+fn scaled(sample: Sample, [width, height]: [u32; 2]) -> Sample {
+    let (from, to) = ((sample.width, sample.height), (width as usize, height as usize));
+    if from == to {
+        return sample;
+    }
+    let picture = RgbImage::from_raw(from.0 as u32, from.1 as u32, sample.rgb).expect("a sample holds as many bytes as its size says");
+    let nearest = |at: usize, from: usize, to: usize| (2 * at + 1) * from / (2 * to);
+    let row = |y: usize| &sample.labels[nearest(y, from.1, to.1) * from.0..][..from.0];
+    let labels = (0..to.1)
+        .flat_map(|y| (0..to.0).map(move |x| row(y)[nearest(x, from.0, to.0)]))
+        .collect();
+    Sample {
+        rgb: imageops::resize(&picture, width, height, imageops::FilterType::Triangle).into_raw(),
+        labels,
+        width: to.0,
+        height: to.1,
+        name: sample.name,
+    }
 }
 
 /// Width, height and RGB bytes of a PNG or JPEG file.
@@ -189,7 +219,7 @@ mod tests {
                 picture: at("picture.png"),
                 label: at(label),
             };
-            read_pair(&pair, &table).unwrap_err().to_string()
+            read_pair(&pair, &table, None).unwrap_err().to_string()
         };
         assert!(read("small.png").contains("is 4x3, but its label"));
         assert!(read("odd.png").contains("holds the id 77"));
