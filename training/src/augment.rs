@@ -6,6 +6,7 @@ mod warp;
 
 use crate::data::Sample;
 use crate::random::Random;
+use maskline_synth::Weather;
 use serde::{Deserialize, Serialize};
 use warp::Affine;
 
@@ -36,6 +37,8 @@ pub struct Augment {
     pub blur: f32,
     /// Largest standard deviation of sensor noise, in steps of 0-255; half of the pictures get some.
     pub noise: f32,
+    /// Share of the pictures over which hard weather is painted: night, rain, fog, glare or motion blur, each as often.
+    pub weather: f32,
 }
 
 impl Default for Augment {
@@ -52,6 +55,7 @@ impl Default for Augment {
             gamma: 0.2,
             blur: 0.15,
             noise: 6.0,
+            weather: 0.0,
         }
     }
 }
@@ -82,6 +86,7 @@ impl Augment {
             gamma: 0.0,
             blur: 0.0,
             noise: 0.0,
+            weather: 0.0,
         }
     }
 
@@ -108,8 +113,10 @@ impl Augment {
                 list.push((key, value.to_string(), "0 up to but not including 1"));
             }
         }
-        if !(0.0..=1.0).contains(&self.blur) {
-            list.push(("blur", self.blur.to_string(), "0 to 1"));
+        for (key, value) in [("blur", self.blur), ("weather", self.weather)] {
+            if !(0.0..=1.0).contains(&value) {
+                list.push((key, value.to_string(), "0 to 1"));
+            }
         }
         if !(0.0..=45.0).contains(&self.rotate_degrees) {
             list.push(("rotate_degrees", self.rotate_degrees.to_string(), "0 to 45"));
@@ -123,6 +130,9 @@ impl Augment {
     /// Fills `rgb` (`3 * width * height` bytes) and `labels` (`width * height`) of the view from a changed sample. What lies
     /// outside the sample is grey and ignored.
     pub fn apply(&self, sample: &Sample, view: View, random: &mut Random, rgb: &mut [u8], labels: &mut [u8]) {
+        // Nothing is drawn where it is off: runs of before go on as they were.
+        let hard = (self.weather > 0.0 && random.chance(self.weather)).then(|| in_weather(sample, random));
+        let sample = hard.as_ref().unwrap_or(sample);
         let affine = self.draw_affine(sample, view, random);
         warp::picture(sample, &affine, view.width, rgb);
         warp::labels(sample, &affine, view.width, labels);
@@ -154,6 +164,14 @@ impl Augment {
             angle,
         )
     }
+}
+
+/// The sample in one of the hard weathers.
+fn in_weather(sample: &Sample, random: &mut Random) -> Sample {
+    let mut changed = sample.clone();
+    let weather = Weather::ALL[random.below(Weather::ALL.len())];
+    weather.apply(&mut changed.rgb, sample.width, sample.height, random.bits());
+    changed
 }
 
 #[cfg(test)]
@@ -264,6 +282,22 @@ mod tests {
         let (mut rgb, mut labels) = (vec![0; 3 * 96], vec![0; 96]);
         Augment::none().apply(&stripes, view, &mut Random::of(&[1]), &mut rgb, &mut labels);
         assert!(rgb.iter().all(|v| (90..=110).contains(v)), "{rgb:?}");
+    }
+
+    #[test]
+    fn weather_changes_the_picture_and_not_the_labels() {
+        let augment = Augment {
+            weather: 1.0,
+            ..Augment::none()
+        };
+        let (rgb, labels) = apply(&augment, WHOLE, 4);
+        assert_ne!(rgb, sample().rgb);
+        assert_eq!(labels, sample().labels);
+        let never = Augment {
+            weather: 2.0,
+            ..Augment::none()
+        };
+        assert_eq!(never.problems()[0].0, "weather");
     }
 
     #[test]

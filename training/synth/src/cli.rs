@@ -2,7 +2,7 @@
 
 use crate::pairs::{PairOptions, write_pairs};
 use crate::sheet::write_sheet;
-use crate::{ClipOptions, Daylight, Layout, SceneOptions, write_clip};
+use crate::{ClipOptions, Daylight, Layout, SceneOptions, Weather, write_clip};
 use anyhow::Result;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -90,6 +90,9 @@ pub struct Common {
     /// Factor on the number of vehicles, people and signs, 0 to 3
     #[arg(long, value_name = "K", default_value_t = 1.0)]
     pub clutter: f32,
+    /// Hard weather over the scenes
+    #[arg(long, value_enum)]
+    pub weather: Option<Weather>,
     /// Print nothing but errors
     #[arg(long)]
     pub quiet: bool,
@@ -227,6 +230,7 @@ impl Common {
             layout: self.layout,
             light: self.light,
             clutter: self.clutter,
+            weather: self.weather,
         })
     }
 }

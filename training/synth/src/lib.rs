@@ -33,6 +33,7 @@ mod shade;
 mod shadows;
 pub mod sheet;
 mod stage;
+pub mod weather;
 mod world;
 mod y4m;
 
@@ -40,3 +41,4 @@ pub use clip::{ClipOptions, write_clip};
 pub use pairs::{PairOptions, samples, write_pairs};
 pub use picture::{Picture, Shares};
 pub use scene::{Daylight, Layout, Scene, SceneOptions};
+pub use weather::Weather;

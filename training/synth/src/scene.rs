@@ -11,6 +11,7 @@ use crate::road::Road;
 use crate::shade::Painter;
 use crate::shadows::Shadows;
 use crate::stage::Stage;
+use crate::weather::Weather;
 use crate::world::Builder;
 
 /// What kind of street.
@@ -50,6 +51,8 @@ pub struct SceneOptions {
     pub light: Daylight,
     /// Factor on the number of vehicles, people and signs; 1 is usual, 0 an empty street.
     pub clutter: f32,
+    /// Hard weather over it; a clear day without.
+    pub weather: Option<Weather>,
 }
 
 impl Default for SceneOptions {
@@ -58,6 +61,7 @@ impl Default for SceneOptions {
             layout: Layout::Any,
             light: Daylight::Any,
             clutter: 1.0,
+            weather: None,
         }
     }
 }
@@ -205,7 +209,7 @@ impl Scene {
         let (mut colors, mut labels) = raster::draw(&stage, &painter, width, height);
         let sky = self.light.reflected(v3(0.0, 0.5, 0.8));
         let frame_seed = (time_s * 1000.0) as i64 as u64;
-        let rgb = self.lens.develop(
+        let mut rgb = self.lens.develop(
             &mut colors,
             &mut labels,
             &Shot {
@@ -216,6 +220,9 @@ impl Scene {
                 frame_seed,
             },
         );
+        if let Some(weather) = self.options.weather {
+            weather.apply_to_frame(&mut rgb, width, height, self.seed, frame_seed as i64);
+        }
         Picture {
             width,
             height,
@@ -282,7 +289,7 @@ mod tests {
         let options = SceneOptions {
             layout: Layout::Motorway,
             light: Daylight::Noon,
-            clutter: 1.0,
+            ..SceneOptions::default()
         };
         let scene = Scene::new(5, &options);
         let (a, b) = (scene.render(0.0, 160, 120), scene.render(0.5, 160, 120));
@@ -305,6 +312,7 @@ mod tests {
             layout: Layout::City,
             light: Daylight::Noon,
             clutter: 0.0,
+            weather: None,
         };
         for seed in 0..4 {
             let picture = Scene::new(seed, &options).render(0.0, 160, 120);
