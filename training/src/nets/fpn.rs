@@ -10,8 +10,8 @@ use burn::tensor::module::adaptive_avg_pool2d;
 use burn::tensor::{Device, Tensor};
 
 /// A residual encoder (He et al. 2016) whose levels a top-down path takes up through 1x1 convolutions and sums (Lin et al. 2017,
-/// as used by SwiftNet, Orsic et al. 2019), with the mean of the coarsest level as global context (Liu et al. 2015). Sums are half
-/// the work of the U-Net's concatenations.
+/// as used by SwiftNet, Orsic et al. 2019), with the mean of the coarsest level as global context (Liu et al. 2015). A sum has
+/// half the channels of the U-Net's concatenation, and its residual blocks fuse to two operators in ONNX Runtime.
 #[derive(Module, Debug)]
 pub(super) struct Fpn {
     encoder: Vec<Level>,

@@ -26,7 +26,7 @@ pub enum Kind {
     Unet,
     /// A U-Net whose skip connections pass additive attention gates (Oktay et al. 2018).
     AttentionUnet,
-    /// A residual encoder, global context, and a decoder that adds its levels up (Lin et al. 2017): half the work of a U-Net.
+    /// A residual encoder, global context, and a decoder that adds its levels up (Lin et al. 2017).
     Fpn,
 }
 

@@ -87,7 +87,8 @@ fn a_transposed_view_is_read_in_its_own_order() {
 fn batch_norm_with_and_without_relu_agrees_with_burn() {
     let device = device();
     let (x, gamma, beta) = (leaf([3, 4, 5, 7], &device), leaf([4], &device), leaf([4], &device));
-    let run = |f: fn(Tensor<4>, Tensor<1>, Tensor<1>, f64, bool) -> (Tensor<4>, Tensor<1>, Tensor<1>), relu| {
+    type Norm = fn(Tensor<4>, Tensor<1>, Tensor<1>, f64, bool) -> (Tensor<4>, Tensor<1>, Tensor<1>);
+    let run = |f: Norm, relu| {
         let (y, mean, variance) = f(x.clone(), gamma.clone(), beta.clone(), 1e-5, relu);
         let grads = (y.clone() * x.clone().detach().sin()).sum().backward();
         let of_x = x.grad(&grads).expect("x carries gradients");
