@@ -190,7 +190,7 @@ impl Checkpoint {
         let Some(record) = self.record(part)? else {
             return Ok(None);
         };
-        let net = self.head.config.net.init(self.head.scored(), device);
+        let net = self.head.config.init_net(self.head.scored(), device);
         let net = net.try_load_record(record);
         net.map(Some).map_err(|e| {
             fault(

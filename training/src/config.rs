@@ -5,9 +5,10 @@ mod problems;
 
 use crate::augment::Augment;
 use crate::loss::LossConfig;
-use crate::nets::NetConfig;
+use crate::nets::{Net, NetConfig};
 use crate::optimizer::OptimizerConfig;
 use crate::schedule::Schedule;
+use burn::tensor::Device;
 use maskline_models::Class;
 use maskline_models::contract::{Channels, Input, InputType, Layout, Resize, Size};
 use problems::Problems;
@@ -347,6 +348,15 @@ impl RunConfig {
         }
     }
 
+    /// A new net for this run: with a head for auxiliary scores where the loss has a weight for them.
+    pub fn init_net(&self, classes: usize, device: &Device) -> Net {
+        if self.loss.auxiliary > 0.0 {
+            self.net.init_with_auxiliary(classes, device)
+        } else {
+            self.net.init(classes, device)
+        }
+    }
+
     fn check(&self, problems: &mut Problems) {
         if let Err(e) = self.net.check() {
             problems.add(&["net"], e);
@@ -397,6 +407,13 @@ impl RunConfig {
         for (path, found, wanted) in self.loss.problems() {
             want(false, &["loss", path], found, wanted);
         }
+        let auxiliary = self.loss.auxiliary;
+        want(
+            auxiliary == 0.0 || self.net.takes_auxiliary(),
+            &["loss", "auxiliary"],
+            auxiliary.to_string(),
+            "0, because only kind = \"fpn\" has auxiliary scores",
+        );
         for (path, found, wanted) in self.optimizer.problems() {
             want(false, &["optimizer", path], found, wanted);
         }
@@ -520,6 +537,20 @@ batch = 2
         assert!(wrong.starts_with("line 10, column"), "{wrong}");
         let syntax = RunConfig::parse(&SMALL.replace("[net]", "[net")).unwrap_err();
         assert!(syntax.starts_with("line 3, column"), "{syntax}");
+    }
+
+    #[test]
+    fn an_auxiliary_loss_without_auxiliary_scores_is_refused() {
+        let text = format!("{SMALL}[loss]\nauxiliary = 0.4\n");
+        let errors = RunConfig::parse(&text).unwrap_err();
+        assert!(errors.contains("auxiliary is 0.4, wanted 0, because only kind"), "{errors}");
+        assert!(
+            RunConfig::parse(&text.replace("0.4", "-1"))
+                .unwrap_err()
+                .contains("wanted 0 or more")
+        );
+        let pyramid = text.replace("kind = \"unet\"", "kind = \"fpn\"\ndepths = [0, 1]");
+        assert!(RunConfig::parse(&pyramid).is_ok(), "{:?}", RunConfig::parse(&pyramid));
     }
 
     #[test]

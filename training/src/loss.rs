@@ -1,4 +1,4 @@
-//! What training minimises: weighted cross-entropy, soft Dice, or a weighted sum of both.
+//! What training minimises: weighted cross-entropy, soft Dice, or a weighted sum of both, at full resolution and at a coarser one.
 
 use crate::metrics::IGNORE;
 use crate::ops;
@@ -18,6 +18,8 @@ pub struct LossConfig {
     pub class_weights: ClassWeights,
     /// `c` of the scheme `log`, `1 / ln(c + share)`: the nearer to 1, the more rare classes count.
     pub log_offset: f64,
+    /// Weight of the same loss on scores of a coarser level of the decoder (deep supervision, Lee et al. 2015); 0 for none.
+    pub auxiliary: f32,
 }
 
 impl Default for LossConfig {
@@ -27,6 +29,7 @@ impl Default for LossConfig {
             dice: 0.0,
             class_weights: ClassWeights::default(),
             log_offset: 1.02,
+            auxiliary: 0.0,
         }
     }
 }
@@ -70,6 +73,9 @@ impl LossConfig {
         if self.log_offset.partial_cmp(&1.0) != Some(std::cmp::Ordering::Greater) {
             list.push(("log_offset", self.log_offset.to_string(), "more than 1"));
         }
+        if !(self.auxiliary >= 0.0 && self.auxiliary.is_finite()) {
+            list.push(("auxiliary", self.auxiliary.to_string(), "0 or more"));
+        }
         if let ClassWeights::Explicit(weights) = &self.class_weights
             && weights.iter().any(|w| !(*w >= 0.0 && w.is_finite()))
         {
@@ -109,6 +115,23 @@ impl LossConfig {
         Ok(Some(raw.iter().map(|w| (w * scale) as f32).collect()))
     }
 
+    /// [`LossConfig::loss`], and the weighted one of auxiliary scores `[n, classes, h/k, w/k]` where there are any. Their pixels are
+    /// compared with the label at the middle of the k x k that each covers.
+    pub fn with_auxiliary(
+        &self,
+        logits: Tensor<4>,
+        coarse: Option<Tensor<4>>,
+        labels: Tensor<3, Int>,
+        class_weights: Option<Tensor<1>>,
+    ) -> Tensor<1> {
+        let loss = self.loss(logits, labels.clone(), class_weights.clone());
+        let Some(coarse) = coarse.filter(|_| self.auxiliary > 0.0) else {
+            return loss;
+        };
+        let labels = shrunk(labels, coarse.dims()[2]);
+        loss + self.loss(coarse, labels, class_weights).mul_scalar(self.auxiliary)
+    }
+
     /// The loss of scores `[n, classes, h, w]` against class numbers `[n, h, w]` (or [`IGNORE`]); one element.
     pub fn loss(&self, logits: Tensor<4>, labels: Tensor<3, Int>, class_weights: Option<Tensor<1>>) -> Tensor<1> {
         let cross = (self.cross_entropy > 0.0).then(|| {
@@ -122,6 +145,14 @@ impl LossConfig {
             (None, None) => unreachable!("a configuration without any loss is refused"),
         }
     }
+}
+
+/// Labels `[n, h, w]` at a resolution of `rows` rows, a whole part of h: the one at the middle of each square.
+fn shrunk(labels: Tensor<3, Int>, rows: usize) -> Tensor<3, Int> {
+    let [n, h, w] = labels.dims();
+    let k = h / rows;
+    let squares = labels.reshape([n, h / k, k, w / k, k]);
+    squares.narrow(2, k / 2, 1).narrow(4, k / 2, 1).reshape([n, h / k, w / k])
 }
 
 /// 1 minus the mean soft Dice coefficient of the classes that occur in the batch (Milletari et al. 2016); pixels labelled
@@ -200,6 +231,32 @@ mod tests {
         };
         assert_eq!(config.weights(&[1, 1]).unwrap(), Some(vec![1.0, 2.0]));
         assert!(config.weights(&[1, 1, 1]).unwrap_err().contains("wanted 3"));
+    }
+
+    #[test]
+    fn the_auxiliary_loss_sees_the_label_at_the_middle_of_each_square() {
+        let device = Device::flex().autodiff();
+        let labels: Vec<i32> = (0..24).map(|i| i32::from(i == 13)).collect(); // row 2, column 1 of 4 x 6
+        let labels = Tensor::<3, Int>::from_data(TensorData::new(labels, [1, 4, 6]), &device);
+        let small = shrunk(labels.clone(), 2).into_data().convert::<i32>().try_into_vec::<i32>();
+        assert_eq!(small.unwrap(), vec![0; 6], "the middle of a 2x2 square is its last pixel");
+        let wide = shrunk(labels.clone().slice_dim(1, 1..4).slice_dim(2, 0..3), 1);
+        assert_eq!(wide.into_data().convert::<i32>().try_into_vec::<i32>().unwrap(), [1]);
+
+        let logits = Tensor::<4>::zeros([1, 2, 4, 6], &device);
+        let coarse = Tensor::<4>::zeros([1, 2, 2, 3], &device).require_grad();
+        let config = LossConfig {
+            auxiliary: 0.5,
+            ..LossConfig::default()
+        };
+        let loss = config.with_auxiliary(logits.clone(), Some(coarse.clone()), labels.clone(), None);
+        let mut grads = loss.clone().backward();
+        let value: f32 = loss.into_scalar();
+        assert!((value - 1.5 * 2.0_f32.ln()).abs() < 1e-6, "{value}");
+        let grad = coarse.grad_remove(&mut grads).unwrap().into_data().try_into_vec::<f32>().unwrap();
+        assert!(grad[..6].iter().all(|g| *g < 0.0) && grad[6..].iter().all(|g| *g > 0.0), "{grad:?}");
+        let alone: f32 = config.with_auxiliary(logits, None, labels, None).into_scalar();
+        assert!((alone - 2.0_f32.ln()).abs() < 1e-6);
     }
 
     #[test]

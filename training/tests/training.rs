@@ -86,18 +86,31 @@ fn a_tiny_net_learns_shapes_and_its_run_folder_is_whole() {
 fn a_run_that_was_stopped_goes_on_bit_for_bit() {
     let _alone = alone();
     let root = shapes(12);
-    let config = RunConfig::parse(&common::config(root.path(), 2)).unwrap();
-    let (straight, parts) = (root.path().join("straight"), root.path().join("parts"));
-    train(&config, &straight);
+    let unet = common::config(root.path(), 2);
+    for (name, text) in [("fpn", common::pyramid(&unet)), ("unet", unet)] {
+        let config = RunConfig::parse(&text).unwrap();
+        let (straight, parts) = (root.path().join(name), root.path().join(format!("{name}-parts")));
+        train(&config, &straight);
 
-    let stopped = run(&config, &options(&parts, false, true)).unwrap();
-    assert!(!stopped.finished && stopped.progress.step == 1);
-    let stopped = run(&config, &options(&parts, true, true)).unwrap();
-    assert_eq!(stopped.progress.step, 2);
-    let finished = run(&config, &options(&parts, true, false)).unwrap();
-    assert!(finished.finished && finished.progress.step == 6);
+        let stopped = run(&config, &options(&parts, false, true)).unwrap();
+        assert!(!stopped.finished && stopped.progress.step == 1);
+        let stopped = run(&config, &options(&parts, true, true)).unwrap();
+        assert_eq!(stopped.progress.step, 2);
+        let finished = run(&config, &options(&parts, true, false)).unwrap();
+        assert!(finished.finished && finished.progress.step == 6);
 
-    assert!(tensors(&straight.join("last.ckpt")) == tensors(&parts.join("last.ckpt")));
+        assert!(tensors(&straight.join("last.ckpt")) == tensors(&parts.join("last.ckpt")), "{name}");
+    }
+}
+
+#[test]
+fn a_pyramid_with_auxiliary_scores_learns_shapes() {
+    let _alone = alone();
+    let root = shapes(24);
+    let config = RunConfig::parse(&common::pyramid(&common::config(root.path(), 8))).unwrap();
+    let outcome = train(&config, &root.path().join("run"));
+    let best = outcome.progress.best.unwrap();
+    assert!(best.scores.miou > 0.5, "{best:?} {:?}", outcome.progress.history);
 }
 
 #[test]

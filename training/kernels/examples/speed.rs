@@ -2,7 +2,7 @@
 
 use maskline_kernels::conv_transpose::UpShape;
 use maskline_kernels::conv2d::ConvShape;
-use maskline_kernels::{Isa, batch_norm, conv_transpose, conv2d, cross_entropy, depthwise, pool};
+use maskline_kernels::{Isa, batch_norm, conv_transpose, conv2d, cross_entropy, depthwise, pool, residual};
 use std::time::Instant;
 
 /// The best of several runs, in seconds.
@@ -104,6 +104,11 @@ fn others(isa: Isa) {
     let forward = best(|| drop(batch_norm::forward(isa, shape, &x, &parameters, &parameters, 1e-5, &mut y)));
     let backward = best(|| drop(batch_norm::backward(isa, shape, &x, &parameters, &parameters, &stats, &dy, &mut y)));
     println!("batch norm + relu: {} ms forward, {} ms backward", ms(forward), ms(backward));
+
+    let forward = best(|| residual::forward(isa, &x, &dy, &mut y));
+    let mut dx = vec![0.0; len];
+    let backward = best(|| residual::backward(isa, &y, &dy, &mut dx));
+    println!("sum of a residual block: {} ms forward, {} ms backward", ms(forward), ms(backward));
 
     let shape = pool::PoolShape {
         planes: batch * channels,

@@ -11,6 +11,7 @@ pub mod depthwise;
 mod engine;
 pub mod pool;
 pub mod reference;
+pub mod residual;
 mod scratch;
 mod simd;
 mod strip;

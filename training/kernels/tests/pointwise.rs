@@ -1,4 +1,4 @@
-//! Batch norm, pooling and cross-entropy agree with their definitions on every instruction set.
+//! Batch norm, pooling, the sum of a residual block and cross-entropy agree with their definitions on every instruction set.
 
 mod common;
 
@@ -7,6 +7,7 @@ use maskline_kernels::Isa;
 use maskline_kernels::batch_norm::{self, NormShape};
 use maskline_kernels::cross_entropy::{self, LossShape};
 use maskline_kernels::pool::{self, PoolShape};
+use maskline_kernels::residual;
 
 /// The central difference of `f` at `x` by each element, in f64.
 fn differences(x: &[f64], f: impl Fn(&[f64]) -> f64) -> Vec<f32> {
@@ -148,6 +149,22 @@ fn pooling_works_plane_by_plane_at_any_width() {
                 "{isa:?} {shape:?}: all else is zero"
             );
         }
+    }
+}
+
+#[test]
+fn the_sum_of_a_residual_block_is_rectified_and_its_gradient_passes_where_it_is_positive() {
+    let len = 40_001; // several tasks, the last one short
+    let (a, b, dy) = (numbers(len, 1), numbers(len, 2), numbers(len, 3));
+    let sums: Vec<f32> = a.iter().zip(&b).map(|(a, b)| a + b).collect();
+    let wanted: Vec<f32> = sums.iter().map(|s| s.max(0.0)).collect();
+    let wanted_gradient: Vec<f32> = sums.iter().zip(&dy).map(|(s, dy)| if *s > 0.0 { *dy } else { 0.0 }).collect();
+    for isa in Isa::available() {
+        let (mut y, mut dx) = (vec![7.5; len], vec![7.5; len]);
+        residual::forward(isa, &a, &b, &mut y);
+        residual::backward(isa, &y, &dy, &mut dx);
+        assert_eq!(y, wanted, "{isa:?}");
+        assert_eq!(dx, wanted_gradient, "{isa:?}");
     }
 }
 

@@ -10,11 +10,11 @@ use anyhow::Result;
 pub fn run(args: &NetsArgs) -> Result<()> {
     let classes = maskline_models::classes::driving_classes().iter().filter(|c| !c.ignore).count();
     let mut nets = Vec::new();
-    for kind in [NetKind::Unet, NetKind::AttentionUnet] {
+    for kind in NetKind::ALL {
         for stem_stride in [1, 2] {
             let mut net = NetConfig::new(kind);
             net.stem_stride = stem_stride;
-            nets.push((format!("{} (default widths)", name(kind)), net));
+            nets.push((format!("{} (default widths)", kind.name()), net));
         }
     }
     for path in &args.configs {
@@ -35,15 +35,11 @@ pub fn run(args: &NetsArgs) -> Result<()> {
             ));
         }
         let cost = net.cost(classes, height as usize, width as usize);
-        let options = format!("stem stride {}, widths {:?}", net.stem_stride, net.widths);
+        let mut options = format!("stem stride {}, widths {:?}", net.stem_stride, net.widths);
+        if !net.depths.is_empty() {
+            options += &format!(", depths {:?}", net.depths);
+        }
         println!("{name:38} {:>12} {:>8.2}   {options}", cost.parameters, cost.gmacs());
     }
     Ok(())
-}
-
-fn name(kind: NetKind) -> &'static str {
-    match kind {
-        NetKind::Unet => "unet",
-        NetKind::AttentionUnet => "attention-unet",
-    }
 }

@@ -49,6 +49,7 @@ fn contract(classes: usize, (width, height): (u32, u32)) -> Contract {
 fn small(kind: NetKind) -> NetConfig {
     NetConfig {
         widths: vec![4, 6, 8],
+        depths: if kind == NetKind::Fpn { vec![0, 1, 2] } else { Vec::new() },
         ..NetConfig::new(kind)
     }
 }
@@ -91,6 +92,7 @@ fn pictures(width: u32, height: u32) -> Vec<Picture> {
 fn every_net_gives_a_file_that_agrees_with_it_at_sizes_it_was_not_recorded_at() {
     let unet = small(NetKind::Unet);
     let attention = small(NetKind::AttentionUnet);
+    let fpn = small(NetKind::Fpn);
     let variants = [
         unet.clone(),
         NetConfig {
@@ -116,6 +118,14 @@ fn every_net_gives_a_file_that_agrees_with_it_at_sizes_it_was_not_recorded_at() 
             stem_stride: 2,
             dropout: 0.3,
             ..attention
+        },
+        NetConfig {
+            stem_stride: 2,
+            ..fpn.clone()
+        },
+        NetConfig {
+            normalisation: Normalisation::None,
+            ..fpn
         },
     ];
     for config in variants {
@@ -165,6 +175,22 @@ fn a_net_that_is_new_is_exported_and_trains_on() {
     export(&net, &config, contract(3, (16, 16)), &ExportOptions::default()).unwrap();
     let loss = net.forward(Tensor::ones([1, 3, 16, 16], &device)).sum();
     loss.backward();
+}
+
+#[test]
+fn what_is_there_for_training_only_is_not_exported() {
+    let config = small(NetKind::Fpn);
+    let net = config.init_with_auxiliary(3, &Device::flex());
+    let exported = export(&net, &config, contract(3, (16, 16)), &ExportOptions::default()).unwrap();
+    let graph = graph(&exported);
+    let numbers: i64 = graph.initializer.iter().map(|i| i.dims.iter().product::<i64>()).sum();
+    let names: Vec<_> = graph.initializer.iter().map(|i| i.name.as_str()).collect();
+    assert!(
+        names.contains(&"context.weight") && !names.iter().any(|n| n.contains("auxiliary")),
+        "{names:?}"
+    );
+    assert!(numbers <= config.cost(3, 16, 16).parameters as i64, "{numbers}");
+    assert!(operators(&exported).contains(&"GlobalAveragePool".into()));
 }
 
 #[test]

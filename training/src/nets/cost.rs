@@ -1,4 +1,4 @@
-//! What a net costs, from its configuration alone.
+//! What a net costs, from its configuration alone. What is there for training only is not counted.
 
 use super::attention::gate_width;
 use super::stem::quarter_width;
@@ -59,12 +59,35 @@ pub(super) fn of(config: &NetConfig, classes: usize, height: usize, width: usize
     let mut cost = Cost::default();
     let stride = config.stem_stride;
     let pixels = |level: usize| ((height / stride) >> level) * ((width / stride) >> level);
-    let widths = &config.widths;
-    let mut input = 3 * stride * stride;
-    for (level, &output) in widths.iter().enumerate() {
-        cost.block(config, [input, output], pixels(level));
-        input = output;
+    match config.kind {
+        Kind::Unet | Kind::AttentionUnet => unet(&mut cost, config, pixels),
+        Kind::Fpn => fpn(&mut cost, config, pixels),
     }
+    let features = config.widths[0];
+    match stride {
+        1 => cost.add(features * classes, classes, pixels(0)),
+        2 => cost.up([features, classes], pixels(0)),
+        _ => {
+            let between = quarter_width(features);
+            cost.up([features, between], pixels(0));
+            cost.parameters += activation(config, between);
+            cost.up([between, classes], 4 * pixels(0));
+        }
+    }
+    cost
+}
+
+/// Channels that go into each level of the encoder, with those that come out of it.
+fn encoder(config: &NetConfig) -> impl Iterator<Item = [usize; 2]> {
+    let inputs = std::iter::once(3 * config.stem_stride * config.stem_stride).chain(config.widths.clone());
+    inputs.zip(config.widths.clone()).map(|(input, output)| [input, output])
+}
+
+fn unet(cost: &mut Cost, config: &NetConfig, pixels: impl Fn(usize) -> usize) {
+    for (level, io) in encoder(config).enumerate() {
+        cost.block(config, io, pixels(level));
+    }
+    let widths = &config.widths;
     let last = widths.len() - 1;
     if config.heads > 0 {
         let (c, tokens) = (widths[last], pixels(last));
@@ -80,16 +103,22 @@ pub(super) fn of(config: &NetConfig, classes: usize, height: usize, width: usize
         }
         cost.block(config, [2 * fine, fine], pixels(level));
     }
-    let features = widths[0];
-    match stride {
-        1 => cost.add(features * classes, classes, pixels(0)),
-        2 => cost.up([features, classes], pixels(0)),
-        _ => {
-            let between = quarter_width(features);
-            cost.up([features, between], pixels(0));
-            cost.parameters += activation(config, between);
-            cost.up([between, classes], 4 * pixels(0));
+}
+
+fn fpn(cost: &mut Cost, config: &NetConfig, pixels: impl Fn(usize) -> usize) {
+    for (level, (io, &depth)) in encoder(config).zip(&config.depths).enumerate() {
+        cost.unit(config, io, pixels(level));
+        for _ in 0..depth {
+            cost.block(config, [io[1]; 2], pixels(level)); // its sum costs nothing worth counting
         }
     }
-    cost
+    let widths = &config.widths;
+    let last = widths.len() - 1;
+    cost.add(widths[last] * widths[last], widths[last], 1); // context
+    for level in (0..last).rev() {
+        let (fine, coarse) = (widths[level], widths[level + 1]);
+        cost.up([coarse, fine], pixels(level + 1));
+        cost.add(fine * fine, activation(config, fine), pixels(level));
+        cost.unit(config, [fine, fine], pixels(level));
+    }
 }

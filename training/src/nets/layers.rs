@@ -1,4 +1,4 @@
-//! Convolutions with their weights, and the block that all levels are made of.
+//! Convolutions with their weights, and the blocks that levels are made of.
 
 use super::{NetConfig, Normalisation};
 use crate::ops;
@@ -82,7 +82,7 @@ impl Up {
     }
 }
 
-/// What follows a convolution: batch normalisation if there is one, and ReLU.
+/// What follows a convolution: batch normalisation if there is one, what is to be added, and ReLU.
 #[derive(Module, Debug)]
 pub(super) struct Activation {
     norm: Option<BatchNorm>,
@@ -99,19 +99,38 @@ impl Activation {
 
     /// `[n, c, h, w]` to the same
     pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let Some(norm) = &self.norm else { return relu(x) };
-        if !(x.device().is_autodiff() && norm.training.is_enabled()) {
-            return relu(norm.forward(x)); // running statistics
+        match &self.norm {
+            None => relu(x),
+            Some(norm) if !trains(norm, &x) => relu(norm.forward(x)), // running statistics
+            Some(norm) => normalise(norm, x, true),
         }
-        let device = x.device();
-        let (y, mean, variance) = ops::batch_norm_relu(x, norm.gamma.val(), norm.beta.val(), norm.epsilon);
-        for (state, batch) in [(&norm.running_mean, mean), (&norm.running_var, variance)] {
-            let old = state.value_sync().to_device(&device);
-            let new = old * (1.0 - norm.momentum) + batch.detach() * norm.momentum;
-            state.update(new.detach());
-        }
-        y
     }
+
+    /// ReLU of the normalised `x` and `skip`, both `[n, c, h, w]`
+    pub(super) fn forward_add(&self, x: Tensor<4>, skip: Tensor<4>) -> Tensor<4> {
+        let x = match &self.norm {
+            None => x,
+            Some(norm) if !trains(norm, &x) => norm.forward(x),
+            Some(norm) => normalise(norm, x, false),
+        };
+        ops::add_relu(x, skip)
+    }
+}
+
+fn trains(norm: &BatchNorm, x: &Tensor<4>) -> bool {
+    x.device().is_autodiff() && norm.training.is_enabled()
+}
+
+/// Normalises with the statistics of the batch, which the running ones follow.
+fn normalise(norm: &BatchNorm, x: Tensor<4>, relu: bool) -> Tensor<4> {
+    let device = x.device();
+    let (y, mean, variance) = ops::batch_norm(x, norm.gamma.val(), norm.beta.val(), norm.epsilon, relu);
+    for (state, batch) in [(&norm.running_mean, mean), (&norm.running_var, variance)] {
+        let old = state.value_sync().to_device(&device);
+        let new = old * (1.0 - norm.momentum) + batch.detach() * norm.momentum;
+        state.update(new.detach());
+    }
+    y
 }
 
 /// Convolution, normalisation, ReLU.
@@ -123,7 +142,7 @@ pub(super) struct Unit {
 }
 
 impl Unit {
-    fn new(config: &NetConfig, io: [usize; 2], device: &Device) -> Self {
+    pub(super) fn new(config: &NetConfig, io: [usize; 2], device: &Device) -> Self {
         let bias = config.normalisation == Normalisation::None;
         let kernel = if config.separable { 1 } else { 3 };
         Self {
@@ -133,16 +152,26 @@ impl Unit {
         }
     }
 
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+    /// `[n, in, h, w]` to `[n, out, h, w]`
+    pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.activation.forward(self.convolve(x))
+    }
+
+    /// The same with `skip`, `[n, out, h, w]`, added before the ReLU
+    fn forward_add(&self, x: Tensor<4>, skip: Tensor<4>) -> Tensor<4> {
+        self.activation.forward_add(self.convolve(x), skip)
+    }
+
+    fn convolve(&self, x: Tensor<4>) -> Tensor<4> {
         let x = match &self.depthwise {
             Some(depthwise) => depthwise.forward(x),
             None => x,
         };
-        self.activation.forward(self.conv.forward(x))
+        self.conv.forward(x)
     }
 }
 
-/// Two units: what every level does.
+/// Two units: what every level of a U-Net does.
 #[derive(Module, Debug)]
 pub(super) struct Block {
     first: Unit,
@@ -160,5 +189,26 @@ impl Block {
     /// `[n, in, h, w]` to `[n, out, h, w]`
     pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         self.second.forward(self.first.forward(x))
+    }
+}
+
+/// Two units around which the input goes as well, the basic block of He et al. 2016: `relu(x + second(first(x)))`.
+#[derive(Module, Debug)]
+pub(super) struct Residual {
+    first: Unit,
+    second: Unit,
+}
+
+impl Residual {
+    pub(super) fn new(config: &NetConfig, channels: usize, device: &Device) -> Self {
+        Self {
+            first: Unit::new(config, [channels; 2], device),
+            second: Unit::new(config, [channels; 2], device),
+        }
+    }
+
+    /// `[n, c, h, w]` to the same
+    pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.second.forward_add(self.first.forward(x.clone()), x)
     }
 }

@@ -1,4 +1,4 @@
-//! The nets: a U-Net and an attention U-Net, built from one configuration.
+//! The nets: a U-Net, an attention U-Net and a feature pyramid net, built from one configuration.
 //!
 //! A net's input is `[n, 3, h, w]`, already normalised, with sides that are multiples of [`NetConfig::multiple`]; its output
 //! is `[n, classes, h, w]`, one unnormalised score per class and pixel. On an autodiff device a net trains (batch statistics,
@@ -6,12 +6,14 @@
 
 mod attention;
 mod cost;
+mod fpn;
 mod layers;
+mod net;
 mod stem;
 mod unet;
 
 pub use cost::Cost;
-pub use unet::Net;
+pub use net::Net;
 
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
@@ -24,6 +26,22 @@ pub enum Kind {
     Unet,
     /// A U-Net whose skip connections pass additive attention gates (Oktay et al. 2018).
     AttentionUnet,
+    /// A residual encoder, global context, and a decoder that adds its levels up (Lin et al. 2017).
+    Fpn,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Unet, Self::AttentionUnet, Self::Fpn];
+
+    /// Its name in a configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unet => "unet",
+            Self::AttentionUnet => "attention-unet",
+            Self::Fpn => "fpn",
+        }
+    }
 }
 
 /// What follows a convolution.
@@ -46,6 +64,9 @@ pub struct NetConfig {
     /// Channels per level, the finest first; each level has half the resolution of the one before.
     #[serde(default = "default_widths")]
     pub widths: Vec<usize>,
+    /// Residual blocks per level, feature pyramid net only; as many numbers as `widths`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depths: Vec<usize>,
     /// What follows a convolution.
     #[serde(default)]
     pub normalisation: Normalisation,
@@ -75,9 +96,14 @@ fn default_stem_stride() -> usize {
 impl NetConfig {
     /// The default net of that kind.
     pub fn new(kind: Kind) -> Self {
+        let (widths, depths) = match kind {
+            Kind::Unet | Kind::AttentionUnet => (default_widths(), Vec::new()),
+            Kind::Fpn => (vec![16, 48, 64, 96, 128], vec![0, 1, 2, 3, 1]),
+        };
         Self {
             kind,
-            widths: default_widths(),
+            widths,
+            depths,
             normalisation: Normalisation::default(),
             stem_stride: default_stem_stride(),
             separable: false,
@@ -100,15 +126,34 @@ impl NetConfig {
         if !(0.0..1.0).contains(&self.dropout) {
             return Err(format!("dropout is {}, wanted 0 up to but not including 1", self.dropout));
         }
+        self.check_depths()?;
         let deepest = self.widths[self.widths.len() - 1];
         match (self.kind, self.heads) {
             (_, 0) => Ok(()),
-            (Kind::Unet, heads) => Err(format!("heads is {heads}, but only kind = \"attention-unet\" has self-attention")),
+            (Kind::Unet | Kind::Fpn, heads) => Err(format!("heads is {heads}, but only kind = \"attention-unet\" has self-attention")),
             (Kind::AttentionUnet, heads) if !deepest.is_multiple_of(heads) => Err(format!(
                 "heads is {heads}, which does not divide the {deepest} channels of the last level"
             )),
             (Kind::AttentionUnet, _) => Ok(()),
         }
+    }
+
+    fn check_depths(&self) -> Result<(), String> {
+        let (depths, levels) = (&self.depths, self.widths.len());
+        match self.kind {
+            Kind::Fpn if depths.len() != levels || depths.iter().any(|d| *d > 64) => Err(format!(
+                "depths is {depths:?}, wanted {levels} numbers of residual blocks up to 64, one for each of the widths"
+            )),
+            Kind::Unet | Kind::AttentionUnet if !depths.is_empty() => Err(format!(
+                "depths is {depths:?}, but only kind = \"fpn\" has residual blocks: leave it out"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether such a net can have a head for auxiliary scores.
+    pub fn takes_auxiliary(&self) -> bool {
+        self.kind == Kind::Fpn
     }
 
     /// Both sides of the input must be multiples of this.
@@ -123,6 +168,14 @@ impl NetConfig {
     pub fn init(&self, classes: usize, device: &Device) -> Net {
         self.check().expect("the configuration was checked");
         Net::new(self, classes, device)
+    }
+
+    /// The same with a head for auxiliary scores ([`Net::forward_auxiliary`]), where [`NetConfig::takes_auxiliary`].
+    ///
+    /// # Panics
+    /// If [`NetConfig::check`] fails.
+    pub fn init_with_auxiliary(&self, classes: usize, device: &Device) -> Net {
+        self.init(classes, device).with_auxiliary(self, classes, device)
     }
 
     /// Trainable parameters and multiplications for a picture of that size.

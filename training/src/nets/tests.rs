@@ -6,6 +6,7 @@ use burn::tensor::{Distribution, Tensor};
 fn small(kind: Kind) -> NetConfig {
     NetConfig {
         widths: vec![4, 6, 8],
+        depths: if kind == Kind::Fpn { vec![0, 1, 2] } else { Vec::new() },
         ..NetConfig::new(kind)
     }
 }
@@ -27,6 +28,21 @@ fn variants() -> Vec<NetConfig> {
         normalisation: Normalisation::None,
         stem_stride: 4,
         ..unet
+    });
+    let fpn = small(Kind::Fpn);
+    all.extend([1, 2, 4].map(|stem_stride| NetConfig {
+        stem_stride,
+        ..fpn.clone()
+    }));
+    all.push(NetConfig {
+        widths: vec![4, 6],
+        depths: vec![1, 0],
+        separable: true,
+        ..fpn.clone()
+    });
+    all.push(NetConfig {
+        normalisation: Normalisation::None,
+        ..fpn
     });
     all
 }
@@ -75,6 +91,54 @@ fn the_default_nets_fit_in_8_megabytes() {
         };
         let cost = config.cost(11, 352, 480);
         assert!(cost.parameters * 4 < 8_000_000, "{cost:?}");
+    }
+}
+
+#[test]
+fn the_default_pyramid_is_small_enough_for_edge_cpus() {
+    let config = NetConfig {
+        stem_stride: 2,
+        ..NetConfig::new(Kind::Fpn)
+    };
+    let cost = config.cost(11, 352, 480);
+    assert!(cost.parameters < 1_500_000 && cost.macs < 2_200_000_000, "{cost:?}");
+}
+
+#[test]
+fn a_name_of_a_kind_is_what_a_configuration_says() {
+    for kind in Kind::ALL {
+        assert_eq!(toml::Value::try_from(kind).unwrap().as_str(), Some(kind.name()));
+    }
+}
+
+#[test]
+fn auxiliary_scores_are_those_of_a_coarser_level_and_change_no_others() {
+    let device = choose("cpu").unwrap();
+    for (stem_stride, widths, k) in [(2, vec![4, 6, 8, 8], 4), (1, vec![4, 6], 1)] {
+        let config = NetConfig {
+            stem_stride,
+            depths: vec![1; widths.len()],
+            widths,
+            ..NetConfig::new(Kind::Fpn)
+        };
+        let net = config.init_with_auxiliary(5, &device);
+        let picture = Tensor::<4>::random([2, 3, 32, 48], Distribution::Default, &device);
+        let (scores, coarse) = net.forward_auxiliary(picture.clone());
+        assert_eq!(coarse.unwrap().dims(), [2, 5, 32 / k, 48 / k]);
+        assert_eq!(values(scores), values(net.forward(picture.clone())));
+        assert!(config.init(5, &device).forward_auxiliary(picture).1.is_none());
+    }
+}
+
+#[test]
+fn the_path_of_a_tensor_is_that_inside_its_net() {
+    let device = choose("cpu").unwrap();
+    for (kind, path) in [
+        (Kind::Unet, "encoder.0.second.conv.weight"),
+        (Kind::Fpn, "encoder.1.blocks.0.first.conv.weight"),
+    ] {
+        let values = crate::weights::Weights::of(&small(kind).init(5, &device)).values();
+        assert!(values.contains_key(path), "{:?}", values.keys());
     }
 }
 
@@ -132,6 +196,22 @@ fn a_configuration_that_cannot_be_built_is_refused_in_one_line() {
     assert!(refused(|c| c.stem_stride = 3).contains("1, 2 or 4"));
     assert!(refused(|c| c.dropout = 1.0).contains("dropout is 1"));
     assert!(refused(|c| c.heads = 2).contains("attention-unet"));
+    assert!(refused(|c| c.depths = vec![1, 1, 1]).contains("only kind = \"fpn\""));
+    assert!(refused(|c| c.kind = Kind::Fpn).contains("depths is [], wanted 3 numbers"));
+    assert!(
+        refused(|c| {
+            c.kind = Kind::Fpn;
+            c.depths = vec![1, 1];
+        })
+        .contains("one for each of the widths")
+    );
+    assert!(
+        refused(|c| {
+            *c = small(Kind::Fpn);
+            c.heads = 2;
+        })
+        .contains("attention-unet")
+    );
     assert!(
         refused(|c| {
             c.kind = Kind::AttentionUnet;

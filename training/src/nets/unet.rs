@@ -1,4 +1,4 @@
-//! The encoder-decoder that both nets are.
+//! The U-Net, with or without attention.
 
 use super::attention::{Gate, SelfAttention};
 use super::layers::{Block, Up};
@@ -11,7 +11,7 @@ use burn::tensor::{Device, Tensor};
 
 /// A U-Net (Ronneberger et al. 2015), with or without attention.
 #[derive(Module, Debug)]
-pub struct Net {
+pub(super) struct Unet {
     encoder: Vec<Block>,
     attention: Option<SelfAttention>,
     dropout: Dropout,
@@ -29,7 +29,7 @@ struct Step {
     block: Block,
 }
 
-impl Net {
+impl Unet {
     pub(super) fn new(config: &NetConfig, classes: usize, device: &Device) -> Self {
         let widths = &config.widths;
         let pixels = 3 * config.stem_stride * config.stem_stride;
@@ -49,9 +49,8 @@ impl Net {
         }
     }
 
-    /// Scores `[n, classes, h, w]` for normalised pictures `[n, 3, h, w]`, whose sides are multiples of
-    /// [`NetConfig::multiple`]. Trains on an autodiff device, infers on any other.
-    pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
+    /// See [`super::Net::forward`].
+    pub(super) fn forward(&self, images: Tensor<4>) -> Tensor<4> {
         let mut x = space_to_depth(images, self.stem_stride); // [n, 3ss, h/s, w/s]
         let mut skips = Vec::new();
         for (level, block) in self.encoder.iter().enumerate() {

@@ -11,6 +11,7 @@ use maskline_kernels::conv2d::{self, ConvShape};
 use maskline_kernels::cross_entropy::{self, LossShape};
 use maskline_kernels::depthwise::{self, DepthwiseShape};
 use maskline_kernels::pool::{self, PoolShape};
+use maskline_kernels::residual;
 
 /// The operations that have kernels, as burn's dispatch calls them. The public functions of [`super`] say what each does; what is
 /// optional there is always present here, because the dispatch knows no optional inputs.
@@ -24,13 +25,16 @@ pub(super) trait Kernels: Backend {
     fn kernel_up(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self>;
     /// See [`super::max_pool2x2`].
     fn kernel_pool(x: FloatTensor<Self>) -> FloatTensor<Self>;
-    /// See [`super::batch_norm_relu`].
-    fn kernel_batch_norm_relu(
+    /// See [`super::batch_norm`].
+    fn kernel_batch_norm(
         x: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
         epsilon: f64,
+        relu: bool,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+    /// See [`super::add_relu`].
+    fn kernel_add_relu(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self>;
     /// See [`super::cross_entropy`].
     fn kernel_cross_entropy(
         logits: FloatTensor<Self>,
@@ -57,9 +61,19 @@ impl Kernels for Flex {
         max_pool(x).0
     }
 
-    fn kernel_batch_norm_relu(x: FlexTensor, gamma: FlexTensor, beta: FlexTensor, epsilon: f64) -> (FlexTensor, FlexTensor, FlexTensor) {
-        let (y, stats) = batch_norm_relu(&dense(x), &dense(gamma), &dense(beta), epsilon);
+    fn kernel_batch_norm(
+        x: FlexTensor,
+        gamma: FlexTensor,
+        beta: FlexTensor,
+        epsilon: f64,
+        relu: bool,
+    ) -> (FlexTensor, FlexTensor, FlexTensor) {
+        let (y, stats) = batch_norm(&dense(x), &dense(gamma), &dense(beta), epsilon, relu);
         (y, vector(stats.mean), vector(stats.variance))
+    }
+
+    fn kernel_add_relu(a: FlexTensor, b: FlexTensor) -> FlexTensor {
+        add_relu(a, b)
     }
 
     fn kernel_cross_entropy(logits: FlexTensor, labels: FlexTensor, class_weights: FlexTensor, ignore: Option<u8>) -> FlexTensor {
@@ -150,19 +164,19 @@ pub(super) fn max_pool_gradient(dims: [usize; 4], corner: &[u8], dy: FlexTensor)
     filled(dims, |dx| pool::backward(Isa::best(), shape, floats(&dense(dy)), corner, dx))
 }
 
-fn norm_shape(x: &FlexTensor) -> NormShape {
+fn norm_shape(x: &FlexTensor, relu: bool) -> NormShape {
     let [batch, channels, h, w] = x.shape().dims();
     NormShape {
         batch,
         channels,
         plane: h * w,
-        relu: true,
+        relu,
     }
 }
 
 /// All must be [`dense`].
-pub(super) fn batch_norm_relu(x: &FlexTensor, gamma: &FlexTensor, beta: &FlexTensor, epsilon: f64) -> (FlexTensor, Stats) {
-    let (shape, mut stats) = (norm_shape(x), None);
+pub(super) fn batch_norm(x: &FlexTensor, gamma: &FlexTensor, beta: &FlexTensor, epsilon: f64, relu: bool) -> (FlexTensor, Stats) {
+    let (shape, mut stats) = (norm_shape(x, relu), None);
     let y = filled(x.shape(), |y| {
         stats = Some(batch_norm::forward(
             Isa::best(),
@@ -178,14 +192,15 @@ pub(super) fn batch_norm_relu(x: &FlexTensor, gamma: &FlexTensor, beta: &FlexTen
 }
 
 /// All must be [`dense`].
-pub(super) fn batch_norm_relu_gradient(
+pub(super) fn batch_norm_gradient(
     x: &FlexTensor,
     gamma: &FlexTensor,
     beta: &FlexTensor,
     stats: &Stats,
+    relu: bool,
     dy: &FlexTensor,
 ) -> (FlexTensor, ParameterGradients) {
-    let (shape, mut parameters) = (norm_shape(x), None);
+    let (shape, mut parameters) = (norm_shape(x, relu), None);
     let dx = filled(x.shape(), |dx| {
         parameters = Some(batch_norm::backward(
             Isa::best(),
@@ -199,6 +214,17 @@ pub(super) fn batch_norm_relu_gradient(
         ));
     });
     (dx, parameters.expect("`filled` calls its closure"))
+}
+
+/// The rectified sum of two tensors of one shape.
+pub(super) fn add_relu(a: FlexTensor, b: FlexTensor) -> FlexTensor {
+    let (a, b) = (dense(a), dense(b));
+    filled(a.shape(), |y| residual::forward(Isa::best(), floats(&a), floats(&b), y))
+}
+
+/// The gradient of either tensor from the sum and its gradient.
+pub(super) fn add_relu_gradient(y: &FlexTensor, dy: &FlexTensor) -> FlexTensor {
+    filled(y.shape(), |dx| residual::backward(Isa::best(), floats(y), floats(dy), dx))
 }
 
 /// The loss `[1]` and its gradient by the logits.

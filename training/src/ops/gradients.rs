@@ -38,13 +38,19 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
         }
     }
 
-    fn kernel_batch_norm_relu(x: Tracked<C>, gamma: Tracked<C>, beta: Tracked<C>, epsilon: f64) -> (Tracked<C>, Tracked<C>, Tracked<C>) {
-        let prepared = NormRelu
+    fn kernel_batch_norm(
+        x: Tracked<C>,
+        gamma: Tracked<C>,
+        beta: Tracked<C>,
+        epsilon: f64,
+        relu: bool,
+    ) -> (Tracked<C>, Tracked<C>, Tracked<C>) {
+        let prepared = Norm { relu }
             .prepare::<C>([x.node(), gamma.node(), beta.node()])
             .compute_bound()
             .stateful();
         let [x, gamma, beta] = [x, gamma, beta].map(|t| dense(t.into_primitive()));
-        let (y, stats) = flex::batch_norm_relu(&x, &gamma, &beta, epsilon);
+        let (y, stats) = flex::batch_norm(&x, &gamma, &beta, epsilon, relu);
         let untracked = |values: &Vec<f32>| Tracked::<C>::new(vector(values.clone()));
         let (mean, variance) = (untracked(&stats.mean), untracked(&stats.variance));
         let y = match prepared {
@@ -52,6 +58,15 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
             OpsKind::UnTracked(step) => step.finish(y),
         };
         (y, mean, variance)
+    }
+
+    fn kernel_add_relu(a: Tracked<C>, b: Tracked<C>) -> Tracked<C> {
+        let prepared = AddRelu.prepare::<C>([a.node(), b.node()]).compute_bound().stateful();
+        let y = flex::add_relu(a.into_primitive(), b.into_primitive());
+        match prepared {
+            OpsKind::Tracked(step) => step.finish(y.clone(), y),
+            OpsKind::UnTracked(step) => step.finish(y),
+        }
     }
 
     fn kernel_cross_entropy(logits: Tracked<C>, labels: FlexTensor, class_weights: Tracked<C>, ignore: Option<u8>) -> Tracked<C> {
@@ -119,21 +134,39 @@ impl Backward<Flex, 1> for Pool {
 }
 
 #[derive(Debug)]
-struct NormRelu;
+struct Norm {
+    relu: bool,
+}
 
-impl Backward<Flex, 3> for NormRelu {
+impl Backward<Flex, 3> for Norm {
     /// Input, scale, offset, and the statistics of the batch.
     type State = (FlexTensor, FlexTensor, FlexTensor, Stats);
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let dy = dense(grads.consume::<Flex>(&ops.node));
         let (x, gamma, beta, stats) = ops.state;
-        let (dx, parameters) = flex::batch_norm_relu_gradient(&x, &gamma, &beta, &stats, &dy);
+        let (dx, parameters) = flex::batch_norm_gradient(&x, &gamma, &beta, &stats, self.relu, &dy);
         let gradients = [dx, vector(parameters.gamma), vector(parameters.beta)];
         for (node, gradient) in ops.parents.into_iter().zip(gradients) {
             if let Some(node) = node {
                 grads.register::<Flex>(node.id, gradient);
             }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct AddRelu;
+
+impl Backward<Flex, 2> for AddRelu {
+    /// The rectified sum.
+    type State = FlexTensor;
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let dy = dense(grads.consume::<Flex>(&ops.node));
+        let dx = flex::add_relu_gradient(&ops.state, &dy);
+        for node in ops.parents.into_iter().flatten() {
+            grads.register::<Flex>(node.id, dx.clone());
         }
     }
 }

@@ -57,20 +57,28 @@ pub fn conv_transpose2x2(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>
     stock::conv_transpose2x2(x, weight, bias)
 }
 
-/// Batch normalisation with the statistics of this batch, then ReLU (Ioffe and Szegedy 2015).
+/// Batch normalisation with the statistics of this batch (Ioffe and Szegedy 2015), then ReLU if `relu`.
 ///
 /// `x` is `[n, c, h, w]`, `gamma` and `beta` `[c]`. Gives the result, and the batch's mean and biased variance `[c]`, which
 /// carry no gradient.
-pub fn batch_norm_relu(x: Tensor<4>, gamma: Tensor<1>, beta: Tensor<1>, eps: f64) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
+pub fn batch_norm(x: Tensor<4>, gamma: Tensor<1>, beta: Tensor<1>, eps: f64, relu: bool) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
     if has_kernels(&x) {
-        let (y, mean, variance) = Dispatch::kernel_batch_norm_relu(x.into_dispatch(), gamma.into_dispatch(), beta.into_dispatch(), eps);
+        let (y, mean, variance) = Dispatch::kernel_batch_norm(x.into_dispatch(), gamma.into_dispatch(), beta.into_dispatch(), eps, relu);
         return (
             Tensor::from_dispatch(y),
             Tensor::from_dispatch(mean),
             Tensor::from_dispatch(variance),
         );
     }
-    stock::batch_norm_relu(x, gamma, beta, eps)
+    stock::batch_norm(x, gamma, beta, eps, relu)
+}
+
+/// ReLU of a sum, the end of a residual block (He et al. 2016): `a` and `b` are `[n, c, h, w]`, and so is the result.
+pub fn add_relu(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
+    if has_kernels(&a) && a.dims() == b.dims() {
+        return Tensor::from_dispatch(Dispatch::kernel_add_relu(a.into_dispatch(), b.into_dispatch()));
+    }
+    stock::add_relu(a, b)
 }
 
 /// The largest of each 2x2 patch: `[n, c, h, w]` to `[n, c, h/2, w/2]`.

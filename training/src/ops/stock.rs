@@ -21,10 +21,16 @@ pub(super) fn conv_transpose2x2(x: Tensor<4>, weight: Tensor<4>, bias: Option<Te
     module::conv_transpose2d(x, weight, bias, ConvTransposeOptions::new([2, 2], [0, 0], [0, 0], [1, 1], 1))
 }
 
-/// See [`super::batch_norm_relu`].
-pub(super) fn batch_norm_relu(x: Tensor<4>, gamma: Tensor<1>, beta: Tensor<1>, eps: f64) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
+/// See [`super::batch_norm`].
+pub(super) fn batch_norm(x: Tensor<4>, gamma: Tensor<1>, beta: Tensor<1>, eps: f64, rectify: bool) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
     let normal = module::batch_norm_train(x, gamma, beta, eps);
-    (relu(normal.output), normal.mean, normal.variance)
+    let y = if rectify { relu(normal.output) } else { normal.output };
+    (y, normal.mean, normal.variance)
+}
+
+/// See [`super::add_relu`].
+pub(super) fn add_relu(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
+    relu(a + b)
 }
 
 /// See [`super::max_pool2x2`].

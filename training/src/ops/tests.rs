@@ -84,11 +84,12 @@ fn a_transposed_view_is_read_in_its_own_order() {
 }
 
 #[test]
-fn batch_norm_with_relu_agrees_with_burn() {
+fn batch_norm_with_and_without_relu_agrees_with_burn() {
     let device = device();
     let (x, gamma, beta) = (leaf([3, 4, 5, 7], &device), leaf([4], &device), leaf([4], &device));
-    let run = |f: fn(Tensor<4>, Tensor<1>, Tensor<1>, f64) -> (Tensor<4>, Tensor<1>, Tensor<1>)| {
-        let (y, mean, variance) = f(x.clone(), gamma.clone(), beta.clone(), 1e-5);
+    type Norm = fn(Tensor<4>, Tensor<1>, Tensor<1>, f64, bool) -> (Tensor<4>, Tensor<1>, Tensor<1>);
+    let run = |f: Norm, relu| {
+        let (y, mean, variance) = f(x.clone(), gamma.clone(), beta.clone(), 1e-5, relu);
         let grads = (y.clone() * x.clone().detach().sin()).sum().backward();
         let of_x = x.grad(&grads).expect("x carries gradients");
         let of_gamma = gamma.grad(&grads).expect("gamma carries gradients");
@@ -102,13 +103,29 @@ fn batch_norm_with_relu_agrees_with_burn() {
             values(of_beta),
         ]
     };
-    let (found, wanted) = (run(batch_norm_relu), run(stock::batch_norm_relu));
-    for (name, (found, wanted)) in ["y", "mean", "variance", "dx", "dgamma", "dbeta"]
-        .iter()
-        .zip(found.iter().zip(&wanted))
-    {
-        assert_close(found, wanted, name);
+    for relu in [false, true] {
+        let (found, wanted) = (run(batch_norm, relu), run(stock::batch_norm, relu));
+        for (name, (found, wanted)) in ["y", "mean", "variance", "dx", "dgamma", "dbeta"]
+            .iter()
+            .zip(found.iter().zip(&wanted))
+        {
+            assert_close(found, wanted, name);
+        }
     }
+}
+
+#[test]
+fn a_rectified_sum_agrees_with_burn() {
+    let device = device();
+    let (a, b) = (leaf([2, 3, 5, 7], &device), leaf([2, 7, 5, 3], &device));
+    let run = |f: fn(Tensor<4>, Tensor<4>) -> Tensor<4>| {
+        let y = f(a.clone(), b.clone().swap_dims(1, 3)); // one of them strided
+        let grads = (y.clone() * a.clone().detach().sin()).sum().backward();
+        let of_a = a.grad(&grads).expect("a carries gradients");
+        let of_b = b.grad(&grads).expect("b carries gradients");
+        [values(y), values(of_a), values(of_b)]
+    };
+    assert_eq!(run(add_relu), run(stock::add_relu));
 }
 
 #[test]

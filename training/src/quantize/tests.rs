@@ -55,6 +55,7 @@ fn contract() -> Contract {
 fn float(kind: NetKind) -> Model {
     let config = NetConfig {
         widths: vec![8, 12, 16],
+        depths: if kind == NetKind::Fpn { vec![0, 1, 1] } else { Vec::new() },
         stem_stride: 2,
         ..NetConfig::new(kind)
     };
@@ -144,7 +145,7 @@ fn decibels(a: &Model, b: &Model) -> f64 {
 
 #[test]
 fn an_int8_net_agrees_with_its_float_net() {
-    for kind in [NetKind::Unet, NetKind::AttentionUnet] {
+    for kind in NetKind::ALL {
         let model = float(kind);
         for ranges in [Method::MinMax, Method::Percentile(99.99), Method::Entropy] {
             let done = run(&model, int8_with(|o| o.ranges = ranges)).unwrap();
@@ -304,7 +305,7 @@ fn the_most_sensitive_layers_stay_float_and_less_is_lost() {
 
 #[test]
 fn sixteen_bits_inside_leave_the_borders_as_they_were() {
-    for kind in [NetKind::Unet, NetKind::AttentionUnet] {
+    for kind in NetKind::ALL {
         let model = float(kind);
         let done = run(&model, Target::F16).unwrap();
         assert_eq!(done.model.graph, model.graph);

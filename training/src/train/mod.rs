@@ -126,7 +126,7 @@ impl Run {
             ));
             (net, optimizer, average)
         } else {
-            let mut net = config.net.init(scored, &device);
+            let mut net = config.init_net(scored, &device);
             if let Some(path) = &config.init {
                 net = take_weights(net, path, &options.device, &live)?;
             }
@@ -233,8 +233,8 @@ impl Run {
         let images = Tensor::<4>::from_data(TensorData::new(batch.images, [n, 3, h, w]), &self.device);
         let labels: Vec<i32> = batch.labels.into_iter().map(i32::from).collect();
         let labels = Tensor::<3, Int>::from_data(TensorData::new(labels, [n, h, w]), &self.device);
-        let logits = self.net.forward(images); // [n, classes, h, w]
-        let loss = config.loss.loss(logits, labels, self.class_weights.clone());
+        let (logits, coarse) = self.net.forward_auxiliary(images); // [n, classes, h, w]
+        let loss = config.loss.with_auxiliary(logits, coarse, labels, self.class_weights.clone());
         let value: f32 = loss.clone().into_scalar();
         if !value.is_finite() {
             return Err(fault(

@@ -112,3 +112,13 @@ batch = 4
         path("labels"),
     )
 }
+
+/// The same with a feature pyramid net and auxiliary scores.
+pub fn pyramid(config: &str) -> String {
+    config
+        .replace(
+            "kind = \"unet\"\nwidths = [4, 8]",
+            "kind = \"fpn\"\nwidths = [6, 8, 12]\ndepths = [0, 1, 1]",
+        )
+        .replace("[loss]\n", "[loss]\nauxiliary = 0.4\n")
+}

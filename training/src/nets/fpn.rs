@@ -1,0 +1,123 @@
+//! A feature pyramid net for edge CPUs: a residual encoder, a look at the whole picture, and a decoder that adds.
+
+use super::NetConfig;
+use super::layers::{Activation, Conv, Residual, Unit, Up};
+use super::stem::{Head, space_to_depth};
+use crate::ops;
+use burn::module::Module;
+use burn::nn::{Dropout, DropoutConfig};
+use burn::tensor::module::adaptive_avg_pool2d;
+use burn::tensor::{Device, Tensor};
+
+/// A residual encoder (He et al. 2016) whose levels a top-down path takes up through 1x1 convolutions and sums (Lin et al. 2017,
+/// as used by SwiftNet, Orsic et al. 2019), with the mean of the coarsest level as global context (Liu et al. 2015). A sum has
+/// half the channels of the U-Net's concatenation, and its residual blocks fuse to two operators in ONNX Runtime.
+#[derive(Module, Debug)]
+pub(super) struct Fpn {
+    encoder: Vec<Level>,
+    context: Conv,
+    dropout: Dropout,
+    /// The coarsest first.
+    decoder: Vec<Step>,
+    head: Head,
+    /// Scores of the second decoder step, for training only.
+    auxiliary: Option<Conv>,
+    stem_stride: usize,
+}
+
+/// One level of the encoder.
+#[derive(Module, Debug)]
+struct Level {
+    first: Unit,
+    blocks: Vec<Residual>,
+}
+
+/// One level of the decoder.
+#[derive(Module, Debug)]
+struct Step {
+    up: Up,
+    lateral: Conv,
+    activation: Activation,
+    blend: Unit,
+}
+
+impl Fpn {
+    pub(super) fn new(config: &NetConfig, classes: usize, device: &Device) -> Self {
+        let widths = &config.widths;
+        let deepest = widths[widths.len() - 1];
+        let pixels = 3 * config.stem_stride * config.stem_stride;
+        let inputs = std::iter::once(&pixels).chain(widths);
+        let level = |((input, output), depth): ((&usize, &usize), &usize)| Level {
+            first: Unit::new(config, [*input, *output], device),
+            blocks: (0..*depth).map(|_| Residual::new(config, *output, device)).collect(),
+        };
+        let step = |pair: &[usize]| Step {
+            up: Up::new([pair[1], pair[0]], 1.0, device),
+            lateral: Conv::new([pair[0]; 2], 1, 1.0, false, device), // the other's bias is enough for the sum
+            activation: Activation::new(config.normalisation, pair[0], device),
+            blend: Unit::new(config, [pair[0]; 2], device),
+        };
+        Self {
+            encoder: inputs.zip(widths).zip(&config.depths).map(level).collect(),
+            context: Conv::new([deepest; 2], 1, 1.0, true, device),
+            dropout: DropoutConfig::new(config.dropout).init(),
+            decoder: widths.windows(2).rev().map(step).collect(),
+            head: Head::new(config, classes, device),
+            auxiliary: None,
+            stem_stride: config.stem_stride,
+        }
+    }
+
+    /// The same net with a head for auxiliary scores.
+    pub(super) fn with_auxiliary(mut self, config: &NetConfig, classes: usize, device: &Device) -> Self {
+        let step = auxiliary_step(self.decoder.len());
+        let features = config.widths[self.decoder.len() - 1 - step];
+        self.auxiliary = Some(Conv::new([features, classes], 1, 1.0, true, device));
+        self
+    }
+
+    /// See [`super::Net::forward`].
+    pub(super) fn forward(&self, images: Tensor<4>) -> Tensor<4> {
+        self.head.forward(self.features(images).0)
+    }
+
+    /// See [`super::Net::forward_auxiliary`].
+    pub(super) fn forward_auxiliary(&self, images: Tensor<4>) -> (Tensor<4>, Option<Tensor<4>>) {
+        let (features, coarse) = self.features(images);
+        let auxiliary = self.auxiliary.as_ref().map(|head| head.forward(coarse));
+        (self.head.forward(features), auxiliary)
+    }
+
+    /// What the decoder's last step gives, and what the auxiliary head reads.
+    fn features(&self, images: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
+        let mut x = space_to_depth(images, self.stem_stride); // [n, 3ss, h/s, w/s]
+        let mut skips = Vec::new();
+        for (number, level) in self.encoder.iter().enumerate() {
+            if number > 0 {
+                skips.push(x.clone());
+                x = ops::max_pool2x2(x);
+            }
+            x = level.first.forward(x);
+            for block in &level.blocks {
+                x = block.forward(x);
+            }
+        }
+        let mean = adaptive_avg_pool2d(x.clone(), [1, 1]); // [n, c, 1, 1]
+        x = self.dropout.forward(x + self.context.forward(mean));
+        let mut coarse = x.clone();
+        for (number, (step, skip)) in self.decoder.iter().zip(skips.into_iter().rev()).enumerate() {
+            let sum = step.activation.forward_add(step.lateral.forward(skip), step.up.forward(x));
+            x = step.blend.forward(sum);
+            if number == auxiliary_step(self.decoder.len()) {
+                coarse = x.clone();
+            }
+        }
+        (x, coarse)
+    }
+}
+
+/// The decoder step that the auxiliary head reads: the second, 1/8 of the picture's resolution in a net of five levels behind a stem
+/// of 2.
+fn auxiliary_step(steps: usize) -> usize {
+    1.min(steps - 1)
+}

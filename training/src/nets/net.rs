@@ -1,0 +1,108 @@
+//! Any of the nets, as one module.
+
+use super::fpn::Fpn;
+use super::unet::Unet;
+use super::{Kind, NetConfig};
+use burn::module::{Devices, Module, ModuleMapper, ModuleVisitor};
+use burn::tensor::{Device, Tensor};
+
+/// A net of one of the kinds.
+///
+/// It is a module by hand because burn's derive would put the variant's name before the path of every tensor; so the names in
+/// checkpoints and exported files are those of the net itself, and `init` finds the tensors of a relative.
+#[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant)] // there are few
+pub struct Net(Inner);
+
+#[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant)]
+enum Inner {
+    Unet(Unet),
+    Fpn(Fpn),
+}
+
+/// The same expression of whichever net it is.
+macro_rules! each {
+    ($net:expr, $inner:ident => $what:expr) => {
+        match $net {
+            Inner::Unet($inner) => $what,
+            Inner::Fpn($inner) => $what,
+        }
+    };
+}
+
+/// The same change of whichever net it is.
+macro_rules! changed {
+    ($net:expr, $inner:ident => $what:expr) => {
+        Self(match $net {
+            Inner::Unet($inner) => Inner::Unet($what),
+            Inner::Fpn($inner) => Inner::Fpn($what),
+        })
+    };
+}
+
+impl Net {
+    pub(super) fn new(config: &NetConfig, classes: usize, device: &Device) -> Self {
+        Self(match config.kind {
+            Kind::Unet | Kind::AttentionUnet => Inner::Unet(Unet::new(config, classes, device)),
+            Kind::Fpn => Inner::Fpn(Fpn::new(config, classes, device)),
+        })
+    }
+
+    /// The same net with a head for auxiliary scores, where its kind has one.
+    pub(super) fn with_auxiliary(self, config: &NetConfig, classes: usize, device: &Device) -> Self {
+        match self.0 {
+            Inner::Fpn(net) => Self(Inner::Fpn(net.with_auxiliary(config, classes, device))),
+            Inner::Unet(_) => self,
+        }
+    }
+
+    /// Scores `[n, classes, h, w]` for normalised pictures `[n, 3, h, w]`, whose sides are multiples of
+    /// [`NetConfig::multiple`]. Trains on an autodiff device, infers on any other.
+    pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
+        each!(&self.0, net => net.forward(images))
+    }
+
+    /// [`Net::forward`], and scores of a coarser level of the decoder where the net has a head for them: `[n, classes, h/k, w/k]`
+    /// with a whole number k.
+    pub fn forward_auxiliary(&self, images: Tensor<4>) -> (Tensor<4>, Option<Tensor<4>>) {
+        match &self.0 {
+            Inner::Unet(net) => (net.forward(images), None),
+            Inner::Fpn(net) => net.forward_auxiliary(images),
+        }
+    }
+}
+
+impl Module for Net {
+    fn visit<V: ModuleVisitor>(&self, visitor: &mut V) {
+        each!(&self.0, net => net.visit(visitor));
+    }
+
+    fn map<M: ModuleMapper>(self, mapper: &mut M) -> Self {
+        changed!(self.0, net => net.map(mapper))
+    }
+
+    fn collect_devices(&self, devices: Devices) -> Devices {
+        each!(&self.0, net => net.collect_devices(devices))
+    }
+
+    fn to_device(self, device: &Device) -> Self {
+        changed!(self.0, net => net.to_device(device))
+    }
+
+    fn fork(self, device: &Device) -> Self {
+        changed!(self.0, net => net.fork(device))
+    }
+
+    fn valid(&self) -> Self {
+        changed!(&self.0, net => net.valid())
+    }
+
+    fn train(self) -> Self {
+        changed!(self.0, net => net.train())
+    }
+
+    fn materialize(self) -> Self {
+        changed!(self.0, net => net.materialize())
+    }
+}
