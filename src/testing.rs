@@ -127,6 +127,7 @@ impl Brightness {
                 },
                 layout: self.layout,
                 confidence: None,
+                temperature: None,
                 classes: vec![class(0, "dark", "#1e3cff"), class(1, "bright", "#ff8c00")],
             }],
             states: if self.counts {

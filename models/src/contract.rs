@@ -151,6 +151,10 @@ pub struct Head {
     /// Graph output with a confidence (0-1) for every pixel, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<String>,
+    /// What scores are divided by before the softmax, so that probabilities are calibrated (Guo et al. 2017). The
+    /// confidence output of our own exporter was made with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
     /// Its classes; scores come in the order of this list, with ignored classes left out.
     #[serde(rename = "class")]
     pub classes: Vec<Class>,
@@ -294,6 +298,9 @@ impl Contract {
             if self.heads[..i].iter().any(|h| h.name == head.name) {
                 return Err(format!("two heads are named {:?}", head.name));
             }
+            if let Some(t) = head.temperature.filter(|t| !(*t > 0.0 && t.is_finite())) {
+                return Err(format!("head {:?}: temperature is {t}, wanted more than 0", head.name));
+            }
         }
         Ok(())
     }
@@ -337,6 +344,7 @@ pub(crate) mod tests {
                 kind: OutputKind::ClassIds,
                 layout: Layout::Nchw,
                 confidence: None,
+                temperature: None,
                 classes: driving_classes(),
             }],
             states: Vec::new(),
@@ -347,7 +355,8 @@ pub(crate) mod tests {
 
     #[test]
     fn json_and_toml_give_back_what_was_written() {
-        let contract = sample();
+        let mut contract = sample();
+        contract.heads[0].temperature = Some(1.5);
         assert_eq!(Contract::from_json(&contract.to_json()).unwrap(), contract);
         assert_eq!(Contract::from_toml(&toml::to_string(&contract).unwrap()).unwrap(), contract);
     }
@@ -388,6 +397,7 @@ pub(crate) mod tests {
             })
             .contains("not a multiple")
         );
+        assert!(with(|c| c.heads[0].temperature = Some(0.0)).contains("temperature is 0"));
         let second = with(|c| c.heads.push(c.heads[0].clone()));
         assert!(second.contains("two heads"), "{second}");
     }

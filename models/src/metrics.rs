@@ -41,6 +41,9 @@ pub struct Scores {
     pub mean_accuracy: f64,
     /// Mean F1 over the classes that occur in the labels.
     pub mean_f1: f64,
+    /// Mean IoU, each class weighted by its share of the labelled pixels (Long et al. 2015).
+    #[serde(default)]
+    pub frequency_weighted_iou: f64,
     /// Labelled pixels.
     pub pixels: u64,
     /// Each class.
@@ -103,7 +106,7 @@ impl Confusion {
         let right: u64 = (0..n).map(|c| self.count(c, c)).sum();
         let ratio = |a: u64, b: u64| (b > 0).then(|| a as f64 / b as f64);
         let mut classes = Vec::with_capacity(n);
-        let (mut iou, mut recall, mut f1, mut present) = (0.0, 0.0, 0.0, 0.0_f64);
+        let (mut iou, mut weighted_iou, mut recall, mut f1, mut present) = (0.0, 0.0, 0.0, 0.0, 0.0_f64);
         for c in 0..n {
             let hit = self.count(c, c);
             let truth: u64 = (0..n).map(|p| self.count(c, p)).sum();
@@ -119,6 +122,7 @@ impl Confusion {
             if truth > 0 {
                 present += 1.0;
                 iou += scores.iou.unwrap_or(0.0);
+                weighted_iou += scores.share * scores.iou.unwrap_or(0.0);
                 recall += scores.recall.unwrap_or(0.0);
                 f1 += scores.f1.unwrap_or(0.0);
             }
@@ -130,6 +134,7 @@ impl Confusion {
             pixel_accuracy: ratio(right, total).unwrap_or(0.0),
             mean_accuracy: recall / present,
             mean_f1: f1 / present,
+            frequency_weighted_iou: weighted_iou,
             pixels: total,
             classes,
         }
@@ -158,12 +163,13 @@ pub fn table(scores: &Scores) -> String {
         );
     }
     text + &format!(
-        "{:width$} {}   (pixel accuracy {:.1}, mean accuracy {:.1}, mean F1 {:.1}; {} labelled pixels)",
+        "{:width$} {}   (pixel accuracy {:.1}, mean class accuracy {:.1}, mean F1 {:.1}, frequency-weighted IoU {:.1}; {} labelled pixels)",
         "mean of present",
         percent(Some(scores.miou)),
         100.0 * scores.pixel_accuracy,
         100.0 * scores.mean_accuracy,
         100.0 * scores.mean_f1,
+        100.0 * scores.frequency_weighted_iou,
         scores.pixels,
     )
 }
@@ -191,6 +197,8 @@ mod tests {
         assert_eq!(scores.classes[1].f1, Some(0.5));
         assert!((scores.miou - 5.0 / 12.0).abs() < 1e-12);
         assert!((scores.pixel_accuracy - 0.6).abs() < 1e-12);
+        assert!((scores.mean_accuracy - (2.0 / 3.0 + 0.5) / 2.0).abs() < 1e-12);
+        assert!((scores.frequency_weighted_iou - (0.6 * 0.5 + 0.4 / 3.0)).abs() < 1e-12);
         assert_eq!(scores.pixels, 5);
     }
 

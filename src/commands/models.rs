@@ -92,6 +92,12 @@ fn show(model: &Model) -> String {
             OutputKind::ClassIds => "class ids",
         };
         line(&mut text, format_args!("head      {}: {kind} in {}", head.name, head.tensor));
+        if let Some(t) = head.temperature {
+            line(
+                &mut text,
+                format_args!("  scores are divided by {t:.3} for calibrated probabilities"),
+            );
+        }
         for class in &head.classes {
             line(
                 &mut text,

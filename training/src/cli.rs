@@ -113,12 +113,33 @@ pub struct EvalArgs {
     /// Where a checkpoint's net runs: cpu or cuda
     #[arg(long, default_value = "cpu")]
     pub device: String,
+    /// How far a contour may lie from the true one and count as found, in % of the picture's diagonal
+    #[arg(long, value_name = "PERCENT", default_value_t = 0.75)]
+    pub boundary_tolerance: f64,
+    /// Measure the mean of each picture and its mirror image too, apart from the other measures
+    #[arg(long, conflicts_with = "masks")]
+    pub flip: bool,
+    /// Measure the mean over these factors on the size that the net runs at too, e.g. 0.75,1,1.25
+    #[arg(long, value_name = "FACTORS", value_delimiter = ',', conflicts_with = "masks")]
+    pub scales: Vec<f64>,
+    /// Measure with night, rain, fog, glare and motion blur painted over the pictures too, each apart
+    #[arg(long, conflicts_with = "masks")]
+    pub weather: bool,
     /// Write all measures and the confusion matrix as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
     /// Draw the confusion matrix
     #[arg(long, value_name = "FILE.png")]
     pub confusion: Option<PathBuf>,
+    /// Draw ROC and precision over recall of every class
+    #[arg(long, value_name = "FILE.png", conflicts_with = "masks")]
+    pub curves: Option<PathBuf>,
+    /// Draw the reliability diagram
+    #[arg(long, value_name = "FILE.png", conflicts_with = "masks")]
+    pub reliability: Option<PathBuf>,
+    /// Draw the N pictures with the lowest mean IoU: picture, truth, prediction, errors
+    #[arg(long, num_args = 2, value_names = ["N", "FILE.png"])]
+    pub worst: Vec<String>,
 }
 
 /// Arguments of `export`.
@@ -144,7 +165,7 @@ pub struct ExportArgs {
     /// Licence of the weights [default: the run's]
     #[arg(long)]
     pub licence: Option<String>,
-    /// JSON of `eval`, whose mIoU goes into the file [default: the run's best validation]
+    /// JSON of `eval`, whose mIoU and temperature go into the file [default: the mIoU of the run's best validation]
     #[arg(long, value_name = "FILE")]
     pub measured: Option<PathBuf>,
 }
@@ -257,6 +278,9 @@ pub enum DataCommand {
     Check {
         /// The configuration
         config: PathBuf,
+        /// Draw samples of every entry: picture, labels over it, labels
+        #[arg(long, value_name = "FILE.png")]
+        sheet: Option<PathBuf>,
     },
 }
 

@@ -1,15 +1,27 @@
 //! `eval`: how right a checkpoint, an ONNX file or a folder of class maps is on labelled pictures.
 
+mod boundary;
+mod calibration;
+mod measures;
+mod ranking;
+
+pub use boundary::{Boundary, ClassBoundary};
+pub use calibration::{Bin, Calibration, Temperature};
+pub use measures::{Measures, Tally};
+pub use ranking::{ClassRanking, Ranking};
+
 use crate::checkpoint::Checkpoint;
 use crate::config::DataConfig;
 use crate::data::{ClassTable, Sample, Source, read_ids};
 use crate::error::{Kind, fault, io_fault};
-use crate::metrics::{Confusion, Scores, scored_names};
+use crate::metrics::{Confusion, scored_names};
 use crate::onnx_run::OnnxNet;
-use crate::predict::{NetSegmenter, Prepared, Segmenter, class_map, resize_ids};
+use crate::predict::{Answer, NO_SCORES, NetSegmenter, Prediction, Prepared, Segmenter, Views, predict, predict_views, resize_nearest};
 use anyhow::Result;
 use burn::tensor::Device;
+use maskline_models::contract::OutputKind;
 use maskline_models::{Class, Input, Model};
+use maskline_synth::Weather;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -35,6 +47,33 @@ pub enum Subject {
     },
 }
 
+/// How to measure.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EvalOptions {
+    /// A size that the net shall run at, width and height; else as the runtime runs it.
+    pub size: Option<(u32, u32)>,
+    /// How far a contour may lie from the true one, as a share of the diagonal.
+    pub tolerance: f64,
+    /// Measure the mean of several views of each picture too.
+    pub views: Option<Views>,
+    /// How many of the worst pictures to keep.
+    pub worst: usize,
+    /// Measure with hard weather painted over the pictures too.
+    pub weather: bool,
+}
+
+impl Default for EvalOptions {
+    fn default() -> Self {
+        Self {
+            size: None,
+            tolerance: 0.0075, // Csurka et al. 2013
+            views: None,
+            worst: 0,
+            weather: false,
+        }
+    }
+}
+
 /// What was measured.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
@@ -44,10 +83,56 @@ pub struct Report {
     pub data: Vec<String>,
     /// Number of pictures.
     pub pictures: usize,
-    /// The measures, at the labels' own size.
-    pub scores: Scores,
-    /// Pixels by true class (rows) and predicted class (columns).
-    pub confusion: Confusion,
+    /// The measures of one view a picture, as the runtime sees it.
+    #[serde(flatten)]
+    pub measures: Measures,
+    /// The measures of several views a picture, where those were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_time: Option<TestTime>,
+    /// The measures of the same pictures in each hard weather, where that was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub weather: Vec<InWeather>,
+    /// The worst pictures, the worst first, as many as were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub worst: Vec<Frame>,
+}
+
+/// Measures with test-time augmentation.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TestTime {
+    /// Which views were averaged.
+    #[serde(flatten)]
+    pub views: Views,
+    /// The measures.
+    #[serde(flatten)]
+    pub measures: Measures,
+}
+
+/// Measures of pictures over which weather is painted.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct InWeather {
+    /// `night`, `rain`, `fog`, `glare` or `motion-blur`.
+    pub weather: &'static str,
+    /// The measures, of one view a picture.
+    #[serde(flatten)]
+    pub measures: Measures,
+}
+
+/// One picture.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Frame {
+    /// Its name.
+    pub name: String,
+    /// Mean IoU over the classes in its label.
+    pub miou: f64,
+    /// Share of its labelled pixels that are right.
+    pub pixel_accuracy: f64,
+    /// The picture.
+    #[serde(skip)]
+    pub sample: Sample,
+    /// What was predicted, class numbers.
+    #[serde(skip)]
+    pub prediction: Vec<u8>,
 }
 
 impl Subject {
@@ -78,6 +163,14 @@ impl Subject {
             input: Box::new(model.contract.input.clone()),
             classes,
         })
+    }
+
+    /// Whether it gives scores of every class, not class ids alone.
+    pub fn has_scores(&self) -> bool {
+        match self {
+            Self::Net { segmenter, .. } => segmenter.has_scores(),
+            Self::Masks { .. } => false,
+        }
     }
 
     /// What it answers with.
@@ -119,8 +212,12 @@ impl OnnxSegmenter {
 }
 
 impl Segmenter for OnnxSegmenter {
-    fn segment(&mut self, picture: &Prepared) -> Result<Vec<u8>> {
-        let mut ids = self.net.class_map(&picture.tensor, picture.shape(self.net.layout()))?;
+    fn segment(&mut self, picture: &Prepared) -> Result<Answer> {
+        let shape = picture.shape(self.net.layout());
+        if self.net.head().kind != OutputKind::ClassIds {
+            return Ok(Answer::Scores(self.net.scores(&picture.tensor, shape)?));
+        }
+        let mut ids = self.net.class_map(&picture.tensor, shape)?;
         let unknown = |id| {
             fault(
                 Kind::Config,
@@ -128,24 +225,54 @@ impl Segmenter for OnnxSegmenter {
             )
         };
         self.table.apply(&mut ids).map_err(unknown)?;
-        Ok(ids)
+        Ok(Answer::Classes(ids))
+    }
+
+    fn has_scores(&self) -> bool {
+        self.net.head().kind != OutputKind::ClassIds
     }
 }
 
-/// Measures a subject on data. `size` is a size that the net shall run at.
+/// Measures a subject on data.
 ///
 /// # Errors
-/// Data that cannot be used (exit code 65), or a model that does not run on it (78).
-pub fn eval(subject: &mut Subject, data: &[DataConfig], size: Option<(u32, u32)>) -> Result<Report> {
+/// Data that cannot be used (exit code 65), or a model that does not run on it or has no scores for several views (78).
+pub fn eval(subject: &mut Subject, data: &[DataConfig], options: &EvalOptions) -> Result<Report> {
     let nominal = (480, 360);
     let sources = Source::load_all(data, subject.classes(), nominal)?;
     let samples: Vec<&Sample> = sources.iter().flat_map(|s| &s.samples).collect();
     let names = scored_names(subject.classes());
-    let mut confusion = Confusion::new(names.len());
+    let name = subject.name();
+    let tally = || Tally::new(names.clone(), options.tolerance);
+    let mut worst = Worst::new(options.worst, &names);
+    let (mut one, mut several, mut in_weather) = (tally(), None, Vec::new());
     match subject {
         Subject::Net { segmenter, input, .. } => {
+            if options.views.is_some() && !segmenter.has_scores() {
+                return Err(fault(Kind::Config, NO_SCORES));
+            }
             for sample in &samples {
-                confusion.add(&sample.labels, &class_map(segmenter.as_mut(), input, sample, size)?);
+                let prediction = predict(segmenter.as_mut(), input, sample, options.size)?;
+                one.add(sample, &prediction);
+                worst.add(sample, prediction.classes);
+            }
+            if let Some(views) = &options.views {
+                let mut augmented = tally();
+                for sample in &samples {
+                    augmented.add(sample, &predict_views(segmenter.as_mut(), input, sample, options.size, views)?);
+                }
+                several = Some((views.clone(), augmented));
+            }
+            if options.weather {
+                for weather in Weather::ALL {
+                    let mut tally = tally();
+                    for (number, sample) in samples.iter().enumerate() {
+                        let mut hard = Sample::clone(sample);
+                        weather.apply(&mut hard.rgb, hard.width, hard.height, number as u64);
+                        tally.add(&hard, &predict(segmenter.as_mut(), input, &hard, options.size)?);
+                    }
+                    in_weather.push((weather, tally));
+                }
             }
         }
         Subject::Masks { folder, classes } => {
@@ -163,20 +290,73 @@ pub fn eval(subject: &mut Subject, data: &[DataConfig], size: Option<(u32, u32)>
                 ));
             }
             for (sample, mask) in samples.iter().zip(&masks) {
-                let (width, height, mut ids) = read_ids(mask)?;
-                table
-                    .apply(&mut ids)
-                    .map_err(|id| fault(Kind::BadInput, format!("{} holds the id {id}, which is no class", mask.display())))?;
-                confusion.add(&sample.labels, &resize_ids(&ids, (width, height), (sample.width, sample.height)));
+                let prediction = read_mask(mask, &table, sample)?;
+                one.add(sample, &prediction);
+                worst.add(sample, prediction.classes);
             }
         }
     }
     Ok(Report {
-        model: subject.name(),
+        model: name,
         data: data.iter().map(DataConfig::describe).collect(),
         pictures: samples.len(),
-        scores: confusion.scores(&names),
-        confusion,
+        measures: one.finish(),
+        test_time: several.map(|(views, tally)| TestTime {
+            views,
+            measures: tally.finish(),
+        }),
+        weather: in_weather
+            .into_iter()
+            .map(|(weather, tally)| InWeather {
+                weather: weather.name(),
+                measures: tally.finish(),
+            })
+            .collect(),
+        worst: worst.frames,
+    })
+}
+
+/// The pictures with the lowest mean IoU so far, the worst first.
+struct Worst<'n> {
+    wanted: usize,
+    names: &'n [String],
+    frames: Vec<Frame>,
+}
+
+impl<'n> Worst<'n> {
+    fn new(wanted: usize, names: &'n [String]) -> Self {
+        let frames = Vec::new();
+        Self { wanted, names, frames }
+    }
+
+    fn add(&mut self, sample: &Sample, prediction: Vec<u8>) {
+        let mut confusion = Confusion::new(self.names.len());
+        confusion.add(&sample.labels, &prediction);
+        let scores = confusion.scores(self.names);
+        let place = self.frames.partition_point(|frame| frame.miou <= scores.miou);
+        if place < self.wanted && scores.pixels > 0 {
+            let frame = Frame {
+                name: sample.name.clone(),
+                miou: scores.miou,
+                pixel_accuracy: scores.pixel_accuracy,
+                sample: sample.clone(),
+                prediction,
+            };
+            self.frames.insert(place, frame);
+            self.frames.truncate(self.wanted);
+        }
+    }
+}
+
+/// A class map from a file, at the size of the sample.
+fn read_mask(mask: &Path, table: &ClassTable, sample: &Sample) -> Result<Prediction> {
+    let (width, height, mut ids) = read_ids(mask)?;
+    table
+        .apply(&mut ids)
+        .map_err(|id| fault(Kind::BadInput, format!("{} holds the id {id}, which is no class", mask.display())))?;
+    Ok(Prediction {
+        classes: resize_nearest(&ids, (width, height), (sample.width, sample.height)),
+        scores: None,
     })
 }
 

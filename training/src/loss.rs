@@ -1,8 +1,13 @@
-//! What training minimises: weighted cross-entropy, soft Dice, or a weighted sum of both, at full resolution and at a coarser one.
+//! What training minimises: any weighted sum of the losses here, at full resolution and at a coarser one.
 
-use crate::metrics::IGNORE;
-use crate::ops;
-use burn::tensor::activation::softmax;
+mod pixels;
+mod regions;
+mod weights;
+
+pub use regions::{dice, lovasz};
+pub use weights::{ClassWeights, Scheme};
+
+use crate::data::ClassCount;
 use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -12,12 +17,28 @@ use serde::{Deserialize, Serialize};
 pub struct LossConfig {
     /// Weight of the cross-entropy; 0 for none.
     pub cross_entropy: f32,
-    /// Weight of the Dice loss; 0 for none.
+    /// Share of the truth that the cross-entropy spreads over all classes (Szegedy et al. 2016).
+    pub label_smoothing: f32,
+    /// Weight of the focal loss (Lin et al. 2017); 0 for none.
+    pub focal: f32,
+    /// How little pixels that are nearly right count in it: the exponent of `1 - p`.
+    pub focal_gamma: f32,
+    /// Weight of the cross-entropy of the hardest pixels (Shrivastava et al. 2016); 0 for none.
+    pub ohem: f32,
+    /// A pixel is hard if its class has a probability below this.
+    pub ohem_threshold: f32,
+    /// At least this share of the pixels counts as hard.
+    pub ohem_share: f32,
+    /// Weight of the Dice loss (Milletari et al. 2016); 0 for none.
     pub dice: f32,
-    /// How rare classes are made to count in the cross-entropy.
+    /// Weight of the Lovasz-softmax loss (Berman et al. 2018); 0 for none.
+    pub lovasz: f32,
+    /// How rare classes are made to count in the cross-entropies and the focal loss.
     pub class_weights: ClassWeights,
     /// `c` of the scheme `log`, `1 / ln(c + share)`: the nearer to 1, the more rare classes count.
     pub log_offset: f64,
+    /// Beta of the scheme `effective-number`: a class with many more pixels than `1 / (1 - beta)` counts like one with as many.
+    pub effective_beta: f64,
     /// Weight of the same loss on scores of a coarser level of the decoder (deep supervision, Lee et al. 2015); 0 for none.
     pub auxiliary: f32,
 }
@@ -26,56 +47,67 @@ impl Default for LossConfig {
     fn default() -> Self {
         Self {
             cross_entropy: 1.0,
+            label_smoothing: 0.0,
+            focal: 0.0,
+            focal_gamma: 2.0,
+            ohem: 0.0,
+            ohem_threshold: 0.7,
+            ohem_share: 0.0625,
             dice: 0.0,
+            lovasz: 0.0,
             class_weights: ClassWeights::default(),
             log_offset: 1.02,
+            effective_beta: 0.9999999,
             auxiliary: 0.0,
         }
     }
-}
-
-/// Weights of the classes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum ClassWeights {
-    /// Worked out from the class shares of the training data.
-    Scheme(Scheme),
-    /// One number a class, in the order of the class list without ignored classes.
-    Explicit(Vec<f32>),
-}
-
-impl Default for ClassWeights {
-    fn default() -> Self {
-        Self::Scheme(Scheme::None)
-    }
-}
-
-/// How weights follow from class shares.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Scheme {
-    /// All 1.
-    None,
-    /// `1 / ln(c + share)` (Paszke et al. 2016).
-    Log,
-    /// Median of the shares over the share (Eigen and Fergus 2015).
-    MedianFrequency,
 }
 
 impl LossConfig {
     /// Key, found and wanted of every value that is out of range.
     pub fn problems(&self) -> Vec<(&'static str, String, &'static str)> {
         let mut list = Vec::new();
-        if !(self.cross_entropy >= 0.0 && self.dice >= 0.0 && self.cross_entropy + self.dice > 0.0) {
-            let found = format!("{} with dice {}", self.cross_entropy, self.dice);
-            list.push(("cross_entropy", found, "weights of 0 or more, one of them above 0"));
+        let weights = [
+            ("cross_entropy", self.cross_entropy),
+            ("focal", self.focal),
+            ("ohem", self.ohem),
+            ("dice", self.dice),
+            ("lovasz", self.lovasz),
+        ];
+        for (key, weight) in weights {
+            if !(weight >= 0.0 && weight.is_finite()) {
+                list.push((key, weight.to_string(), "a weight of 0 or more"));
+            }
         }
-        if self.log_offset.partial_cmp(&1.0) != Some(std::cmp::Ordering::Greater) {
-            list.push(("log_offset", self.log_offset.to_string(), "more than 1"));
+        if weights.iter().all(|(_, weight)| *weight == 0.0) {
+            let wanted = "one of cross_entropy, focal, ohem, dice and lovasz above 0";
+            list.push(("cross_entropy", "0 like all other losses".into(), wanted));
         }
         if !(self.auxiliary >= 0.0 && self.auxiliary.is_finite()) {
             list.push(("auxiliary", self.auxiliary.to_string(), "0 or more"));
         }
+        let mut within = |key, value: f64, range: std::ops::Range<f64>, wanted| {
+            if !range.contains(&value) {
+                list.push((key, (value as f32).to_string(), wanted));
+            }
+        };
+        within(
+            "label_smoothing",
+            self.label_smoothing.into(),
+            0.0..1.0,
+            "0 or more and less than 1",
+        );
+        within("focal_gamma", self.focal_gamma.into(), 0.0..f64::INFINITY, "0 or more");
+        let share = 0.0..1.0 + f64::EPSILON;
+        within("ohem_threshold", self.ohem_threshold.into(), share.clone(), "0 to 1");
+        within("ohem_share", self.ohem_share.into(), share, "0 to 1");
+        within("log_offset", self.log_offset, 1.0 + f64::EPSILON..f64::INFINITY, "more than 1");
+        within(
+            "effective_beta",
+            self.effective_beta,
+            f64::MIN_POSITIVE..1.0,
+            "more than 0 and less than 1",
+        );
         if let ClassWeights::Explicit(weights) = &self.class_weights
             && weights.iter().any(|w| !(*w >= 0.0 && w.is_finite()))
         {
@@ -84,35 +116,21 @@ impl LossConfig {
         list
     }
 
-    /// The class weights for these pixel counts, scaled so that their mean over all pixels is 1; `None` if all are 1.
+    /// The class weights for these counts: explicit ones as they are, others scaled so that their mean over all pixels is 1;
+    /// `None` if all are 1.
     ///
     /// # Errors
     /// One line, if explicit weights are not as many as the classes.
-    pub fn weights(&self, counts: &[u64]) -> Result<Option<Vec<f32>>, String> {
-        let total = counts.iter().sum::<u64>().max(1) as f64;
-        let shares: Vec<f64> = counts.iter().map(|c| *c as f64 / total).collect();
-        let raw: Vec<f64> = match &self.class_weights {
-            ClassWeights::Scheme(Scheme::None) => return Ok(None),
-            ClassWeights::Explicit(weights) if weights.len() == counts.len() => return Ok(Some(weights.clone())),
-            ClassWeights::Explicit(weights) => {
-                return Err(format!(
-                    "found {} class_weights, wanted {}, one a class",
-                    weights.len(),
-                    counts.len()
-                ));
-            }
-            ClassWeights::Scheme(Scheme::Log) => shares.iter().map(|p| 1.0 / (self.log_offset + p).ln()).collect(),
-            ClassWeights::Scheme(Scheme::MedianFrequency) => {
-                let mut present: Vec<f64> = shares.iter().copied().filter(|p| *p > 0.0).collect();
-                present.sort_by(f64::total_cmp);
-                let median = present.get(present.len() / 2).copied().unwrap_or(1.0);
-                // A class without pixels has no say; any finite number will do.
-                shares.iter().map(|p| if *p > 0.0 { median / p } else { 1.0 }).collect()
-            }
-        };
-        let mean: f64 = raw.iter().zip(&shares).map(|(w, p)| w * p).sum::<f64>();
-        let scale = if mean > 0.0 { 1.0 / mean } else { 1.0 };
-        Ok(Some(raw.iter().map(|w| (w * scale) as f32).collect()))
+    pub fn weights(&self, counts: &[ClassCount]) -> Result<Option<Vec<f32>>, String> {
+        match &self.class_weights {
+            ClassWeights::Scheme(scheme) => Ok(scheme.weights(counts, self.log_offset, self.effective_beta)),
+            ClassWeights::Explicit(weights) if weights.len() == counts.len() => Ok(Some(weights.clone())),
+            ClassWeights::Explicit(weights) => Err(format!(
+                "found {} class_weights, wanted {}, one a class",
+                weights.len(),
+                counts.len()
+            )),
+        }
     }
 
     /// [`LossConfig::loss`], and the weighted one of auxiliary scores `[n, classes, h/k, w/k]` where there are any. Their pixels are
@@ -132,18 +150,23 @@ impl LossConfig {
         loss + self.loss(coarse, labels, class_weights).mul_scalar(self.auxiliary)
     }
 
-    /// The loss of scores `[n, classes, h, w]` against class numbers `[n, h, w]` (or [`IGNORE`]); one element.
+    /// The loss of scores `[n, classes, h, w]` against class numbers `[n, h, w]` (or [`crate::metrics::IGNORE`]); one element.
     pub fn loss(&self, logits: Tensor<4>, labels: Tensor<3, Int>, class_weights: Option<Tensor<1>>) -> Tensor<1> {
-        let cross = (self.cross_entropy > 0.0).then(|| {
-            let loss = ops::cross_entropy(logits.clone(), labels.clone(), class_weights, Some(IGNORE));
-            loss.mul_scalar(self.cross_entropy)
-        });
-        let dice = (self.dice > 0.0).then(|| dice(logits, labels).mul_scalar(self.dice));
-        match (cross, dice) {
-            (Some(a), Some(b)) => a + b,
-            (Some(a), None) | (None, Some(a)) => a,
-            (None, None) => unreachable!("a configuration without any loss is refused"),
-        }
+        let (x, y, w) = (&logits, &labels, &class_weights);
+        let parts: [(f32, &dyn Fn() -> Tensor<1>); 5] = [
+            (self.cross_entropy, &|| {
+                pixels::cross_entropy(x.clone(), y.clone(), w.clone(), self.label_smoothing)
+            }),
+            (self.focal, &|| pixels::focal(x.clone(), y.clone(), w.clone(), self.focal_gamma)),
+            (self.ohem, &|| {
+                pixels::ohem(x.clone(), y.clone(), w.clone(), self.ohem_threshold, self.ohem_share)
+            }),
+            (self.dice, &|| dice(x.clone(), y.clone())),
+            (self.lovasz, &|| lovasz(x.clone(), y.clone())),
+        ];
+        let wanted = parts.iter().filter(|(weight, _)| *weight > 0.0);
+        let sum = wanted.map(|(weight, loss)| loss().mul_scalar(*weight)).reduce(|a, b| a + b);
+        sum.expect("a configuration without any loss is refused")
     }
 }
 
@@ -155,72 +178,47 @@ fn shrunk(labels: Tensor<3, Int>, rows: usize) -> Tensor<3, Int> {
     squares.narrow(2, k / 2, 1).narrow(4, k / 2, 1).reshape([n, h / k, w / k])
 }
 
-/// 1 minus the mean soft Dice coefficient of the classes that occur in the batch (Milletari et al. 2016); pixels labelled
-/// [`IGNORE`] count for nothing. Same shapes as [`LossConfig::loss`].
-pub fn dice(logits: Tensor<4>, labels: Tensor<3, Int>) -> Tensor<1> {
-    let [n, classes, h, w] = logits.dims();
-    let pixels = n * h * w;
-    let ids = labels.reshape([1, pixels]);
-    let numbers: Tensor<2, Int> = Tensor::<1, Int>::arange(0..classes as i64, &ids.device()).reshape([classes, 1]);
-    let truth = numbers.equal(ids.clone()).float(); // [classes, pixels], all zero where ignored
-    let valid = ids.not_equal_elem(i64::from(IGNORE)).float(); // [1, pixels]
-    let scores = softmax(logits, 1).swap_dims(0, 1).reshape([classes, pixels]) * valid;
-    let both = (scores.clone() * truth.clone()).sum_dim(1); // [classes, 1]
-    let truth = truth.sum_dim(1);
-    let sum = scores.sum_dim(1) + truth.clone();
-    let present = truth.greater_elem(0.0).float();
-    let coefficient = both.mul_scalar(2.0) / sum.clamp_min(1e-6) * present.clone();
-    let mean = coefficient.sum() / present.sum().clamp_min(1.0);
-    mean.neg().add_scalar(1.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use burn::tensor::{Device, TensorData};
 
-    fn case() -> (Tensor<4>, Tensor<3, Int>) {
+    /// Scores `[1, classes, 1, pixels]` and labels `[1, 1, pixels]`.
+    pub(super) fn case(logits: &[f32], labels: &[i32]) -> (Tensor<4>, Tensor<3, Int>) {
         let device = Device::flex().autodiff();
-        // Two pixels of two classes, and a third one that is ignored.
-        let logits = Tensor::from_data(TensorData::new(vec![2.0_f32, 0.0, 9.0, 0.0, 0.0, -9.0], [1, 2, 1, 3]), &device);
-        let labels = Tensor::from_data(TensorData::new(vec![0_i32, 1, i32::from(IGNORE)], [1, 1, 3]), &device);
-        (logits, labels)
+        let (pixels, classes) = (labels.len(), logits.len() / labels.len());
+        (
+            Tensor::from_data(TensorData::new(logits.to_vec(), [1, classes, 1, pixels]), &device),
+            Tensor::from_data(TensorData::new(labels.to_vec(), [1, 1, pixels]), &device),
+        )
     }
 
-    #[test]
-    fn dice_agrees_with_a_value_worked_out_by_hand() {
-        let (logits, labels) = case();
-        let p = 1.0 / (1.0 + (-2.0_f64).exp()); // score of class 0 at pixel 0; 0.5 at pixel 1
-        let class0 = 2.0 * p / (p + 0.5 + 1.0);
-        let class1 = 2.0 * 0.5 / ((1.0 - p) + 0.5 + 1.0);
-        let wanted = 1.0 - (class0 + class1) / 2.0;
-        let found = f64::from(dice(logits, labels).into_scalar::<f32>());
-        assert!((found - wanted).abs() < 1e-6, "{found} {wanted}");
+    pub(super) fn value(loss: Tensor<1>) -> f64 {
+        f64::from(loss.into_scalar::<f32>())
     }
 
-    #[test]
-    fn dice_pulls_the_right_score_up_the_wrong_one_down_and_leaves_ignored_pixels_alone() {
-        let (logits, labels) = case();
-        let logits = logits.require_grad();
-        let mut grads = dice(logits.clone(), labels).backward();
-        let grad = logits.grad_remove(&mut grads).unwrap().into_data().try_into_vec::<f32>().unwrap();
-        assert!(grad[0] < 0.0 && grad[3] > 0.0, "{grad:?}"); // pixel 0 is class 0: descent raises its score
-        assert!(grad[1] > 0.0 && grad[4] < 0.0, "{grad:?}"); // pixel 1 is class 1
-        assert_eq!((grad[2], grad[5]), (0.0, 0.0));
-    }
-
-    #[test]
-    fn rare_classes_weigh_more_under_every_scheme() {
-        for scheme in [Scheme::Log, Scheme::MedianFrequency] {
-            let config = LossConfig {
-                class_weights: ClassWeights::Scheme(scheme),
-                ..LossConfig::default()
+    /// The gradient of a loss agrees with differences of its values.
+    #[track_caller]
+    pub(super) fn assert_slopes(logits: Tensor<4>, loss: impl Fn(Tensor<4>) -> Tensor<1>) {
+        const STEP: f32 = 4e-3;
+        let (shape, device) = (logits.dims(), logits.device());
+        let leaf = logits.clone().require_grad();
+        let grads = loss(leaf.clone()).backward();
+        let grad: Vec<f32> = leaf.grad(&grads).unwrap().into_data().iter::<f32>().collect();
+        let values: Vec<f32> = logits.into_data().iter::<f32>().collect();
+        for (i, grad) in grad.iter().enumerate() {
+            let at = |step: f32| {
+                let mut values = values.clone();
+                values[i] += step;
+                value(loss(Tensor::from_data(TensorData::new(values, shape), &device)))
             };
-            let weights = config.weights(&[900, 90, 10]).unwrap().unwrap();
-            assert!(weights[0] < weights[1] && weights[1] < weights[2], "{scheme:?} {weights:?}");
-            let mean = 0.9 * weights[0] + 0.09 * weights[1] + 0.01 * weights[2];
-            assert!((mean - 1.0).abs() < 1e-5, "{scheme:?} {mean}");
+            let slope = (at(STEP) - at(-STEP)) / f64::from(2.0 * STEP);
+            assert!(
+                (f64::from(*grad) - slope).abs() < 2e-4,
+                "element {i}: gradient {grad}, differences {slope}"
+            );
         }
+        assert!(grad.iter().any(|g| g.abs() > 1e-3), "{grad:?}");
     }
 
     #[test]
@@ -229,8 +227,9 @@ mod tests {
             class_weights: ClassWeights::Explicit(vec![1.0, 2.0]),
             ..LossConfig::default()
         };
-        assert_eq!(config.weights(&[1, 1]).unwrap(), Some(vec![1.0, 2.0]));
-        assert!(config.weights(&[1, 1, 1]).unwrap_err().contains("wanted 3"));
+        let count = ClassCount { pixels: 1, around: 2 };
+        assert_eq!(config.weights(&[count; 2]).unwrap(), Some(vec![1.0, 2.0]));
+        assert!(config.weights(&[count; 3]).unwrap_err().contains("wanted 3"));
     }
 
     #[test]
@@ -261,15 +260,89 @@ mod tests {
 
     #[test]
     fn the_sum_of_losses_is_their_weighted_sum() {
-        let (logits, labels) = case();
-        let both = LossConfig {
-            cross_entropy: 0.5,
-            dice: 2.0,
+        let (logits, labels) = case(&[2.0, 0.0, 9.0, 0.0, 0.0, -9.0], &[0, 1, 255]);
+        let of = |config: &LossConfig| value(config.loss(logits.clone(), labels.clone(), None));
+        let none = LossConfig {
+            cross_entropy: 0.0,
             ..LossConfig::default()
         };
-        let sum: f32 = both.loss(logits.clone(), labels.clone(), None).into_scalar();
-        let cross: f32 = ops::cross_entropy(logits.clone(), labels.clone(), None, Some(IGNORE)).into_scalar();
-        let wanted = 0.5 * cross + 2.0 * dice(logits, labels).into_scalar::<f32>();
-        assert!((sum - wanted).abs() < 1e-6);
+        let all = LossConfig {
+            cross_entropy: 0.5,
+            focal: 3.0,
+            ohem: 0.25,
+            dice: 2.0,
+            lovasz: 1.5,
+            ..none.clone()
+        };
+        let alone: [(f64, LossConfig); 5] = [
+            (
+                0.5,
+                LossConfig {
+                    cross_entropy: 1.0,
+                    ..none.clone()
+                },
+            ),
+            (
+                3.0,
+                LossConfig {
+                    focal: 1.0,
+                    ..none.clone()
+                },
+            ),
+            (0.25, LossConfig { ohem: 1.0, ..none.clone() }),
+            (2.0, LossConfig { dice: 1.0, ..none.clone() }),
+            (
+                1.5,
+                LossConfig {
+                    lovasz: 1.0,
+                    ..none.clone()
+                },
+            ),
+        ];
+        let values: Vec<f64> = alone.iter().map(|(_, config)| of(config)).collect();
+        assert!(values.iter().all(|v| *v > 0.01), "{values:?}");
+        let wanted: f64 = alone.iter().zip(&values).map(|((weight, _), value)| weight * value).sum();
+        assert!((of(&all) - wanted).abs() < 1e-5, "{} {wanted}", of(&all));
+    }
+
+    #[test]
+    fn every_value_out_of_range_is_a_problem() {
+        let keys = |config: &LossConfig| config.problems().iter().map(|p| p.0).collect::<Vec<_>>();
+        assert!(keys(&LossConfig::default()).is_empty());
+        let none = LossConfig {
+            cross_entropy: 0.0,
+            ..LossConfig::default()
+        };
+        assert_eq!(keys(&none), ["cross_entropy"]);
+        let bad = LossConfig {
+            cross_entropy: -1.0,
+            label_smoothing: 1.0,
+            focal: f32::NAN,
+            focal_gamma: -0.5,
+            ohem: 1.0,
+            ohem_threshold: 1.5,
+            ohem_share: -0.1,
+            dice: f32::INFINITY,
+            lovasz: -2.0,
+            class_weights: ClassWeights::Explicit(vec![-1.0]),
+            log_offset: 1.0,
+            effective_beta: 1.0,
+        };
+        assert_eq!(
+            keys(&bad),
+            [
+                "cross_entropy",
+                "focal",
+                "dice",
+                "lovasz",
+                "label_smoothing",
+                "focal_gamma",
+                "ohem_threshold",
+                "ohem_share",
+                "log_offset",
+                "effective_beta",
+                "class_weights"
+            ]
+        );
     }
 }

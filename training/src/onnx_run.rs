@@ -73,6 +73,34 @@ impl OnnxNet {
         narrow.map_err(|_| fault(Kind::Config, format!("output {tensor} holds class ids above 255")))
     }
 
+    /// Unnormalised scores `[classes, height, width]` of one picture; probabilities become their logarithms, whose softmax they
+    /// are.
+    ///
+    /// # Errors
+    /// One line, if the net refuses the input or gives something else than its contract says.
+    pub fn scores(&mut self, picture: &[f32], shape: [usize; 4]) -> Result<Vec<f32>> {
+        let (tensor, kind) = (self.head.tensor.clone(), self.head.kind);
+        let classes = self.head.scored().count();
+        let [_, a, b, c] = shape;
+        let (height, width) = match self.layout {
+            Layout::Nchw => (b, c),
+            Layout::Nhwc => (a, b),
+        };
+        let (mut scores, out) = self.floats(&tensor, picture, shape)?;
+        if out != [1, classes, height, width] {
+            return Err(fault(
+                Kind::Config,
+                format!(
+                    "scores have shape {out:?}, wanted [1, {classes}, {height}, {width}]: classes of the contract, size of the picture"
+                ),
+            ));
+        }
+        if kind == OutputKind::Probabilities {
+            scores.iter_mut().for_each(|p| *p = p.max(1e-12).ln());
+        }
+        Ok(scores)
+    }
+
     /// The values and shape of a float output.
     ///
     /// # Errors

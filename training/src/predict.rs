@@ -1,5 +1,9 @@
 //! From a picture to a class map the way the runtime does it: resize, normalise, net, best class, back to the picture's size.
 
+mod views;
+
+pub use views::{Views, predict_views};
+
 use crate::data::Sample;
 use crate::nets::Net;
 use anyhow::{Result, anyhow};
@@ -10,6 +14,10 @@ use maskline_models::fill::Filler;
 use maskline_models::{Fit, Input};
 use resize::images::{TypedImage, TypedImageRef};
 use resize::pixels::U8x3;
+
+/// Why there are no scores, and the remedy.
+pub const NO_SCORES: &str =
+    "the model gives class ids and no scores: measure its checkpoint, or export it with --logits and name that head with --head logits";
 
 /// A picture at the model's size.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,33 +102,44 @@ pub fn best_classes(scores: &[f32], pixels: usize) -> Vec<u8> {
     map
 }
 
-/// A class map at another size: each pixel takes the one that its centre falls on.
-pub fn resize_ids(ids: &[u8], from: (usize, usize), to: (usize, usize)) -> Vec<u8> {
+/// A plane of any values at another size: each pixel takes the one that its centre falls on.
+pub fn resize_nearest<T: Copy>(plane: &[T], from: (usize, usize), to: (usize, usize)) -> Vec<T> {
     let nearest = |i: usize, from: usize, to: usize| ((2 * i + 1) * from / (2 * to)).min(from - 1);
     let columns: Vec<usize> = (0..to.0).map(|x| nearest(x, from.0, to.0)).collect();
     let rows = (0..to.1).map(|y| nearest(y, from.1, to.1) * from.0);
-    rows.flat_map(|row| columns.iter().map(move |x| ids[row + x])).collect()
+    rows.flat_map(|row| columns.iter().map(move |x| plane[row + x])).collect()
 }
 
-/// The part of a class map at the model's size that the frame covers, with its size.
-fn content(input: &Input, ids: &[u8], width: usize, height: usize, asked: Option<(u32, u32)>) -> Result<(Vec<u8>, (usize, usize))> {
-    let fit = Fit::plan(input, width as u32, height as u32, asked).map_err(|e| anyhow!(e))?;
+/// The part of a plane at the model's size that the frame covers, with its size.
+fn content<T: Copy>(fit: &Fit, plane: &[T]) -> (Vec<T>, (usize, usize)) {
     let c = fit.content;
     let (left, wide) = (c.x as usize, c.width as usize);
-    let rows = ids.chunks_exact(fit.width as usize).skip(c.y as usize).take(c.height as usize);
-    Ok((
-        rows.flat_map(|row| row[left..left + wide].to_vec()).collect(),
+    let rows = plane.chunks_exact(fit.width as usize).skip(c.y as usize).take(c.height as usize);
+    (
+        rows.flat_map(|row| &row[left..left + wide]).copied().collect(),
         (wide, c.height as usize),
-    ))
+    )
 }
 
-/// Something that gives class maps.
+/// What a net says about a prepared picture, at the picture's size.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// A class number for every pixel.
+    Classes(Vec<u8>),
+    /// Unnormalised scores (logits), `[classes, height, width]`.
+    Scores(Vec<f32>),
+}
+
+/// Something that segments pictures.
 pub trait Segmenter {
-    /// Class numbers for every pixel of a prepared picture, at its size.
+    /// What it says about a prepared picture.
     ///
     /// # Errors
     /// Whatever keeps it from running.
-    fn segment(&mut self, picture: &Prepared) -> Result<Vec<u8>>;
+    fn segment(&mut self, picture: &Prepared) -> Result<Answer>;
+
+    /// Whether it answers with scores.
+    fn has_scores(&self) -> bool;
 }
 
 /// A net of ours.
@@ -133,24 +152,87 @@ pub struct NetSegmenter {
 }
 
 impl Segmenter for NetSegmenter {
-    fn segment(&mut self, picture: &Prepared) -> Result<Vec<u8>> {
+    fn segment(&mut self, picture: &Prepared) -> Result<Answer> {
         let shape = [1, 3, picture.height, picture.width];
         let images = Tensor::<4>::from_data(TensorData::new(picture.tensor.clone(), shape), &self.device);
         let scores = self.net.forward(images).into_data().try_into_vec::<f32>();
-        let scores = scores.map_err(|e| anyhow!("scores are not floats: {e:?}"))?;
-        Ok(best_classes(&scores, picture.width * picture.height))
+        scores.map(Answer::Scores).map_err(|e| anyhow!("scores are not floats: {e:?}"))
     }
+
+    fn has_scores(&self) -> bool {
+        true
+    }
+}
+
+/// What is said about a sample, at the sample's own size.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prediction {
+    /// A class number for every pixel.
+    pub classes: Vec<u8>,
+    /// Unnormalised scores `[classes, height, width]`; `None` where the model gives classes only.
+    pub scores: Option<Vec<f32>>,
+}
+
+/// What a model says about a sample. Classes and scores of a pixel are those that its centre falls on, so that both agree with
+/// each other and with what the runtime draws.
+///
+/// # Errors
+/// As [`prepare`] and the segmenter.
+pub fn predict(segmenter: &mut dyn Segmenter, input: &Input, sample: &Sample, asked: Option<(u32, u32)>) -> Result<Prediction> {
+    let picture = prepare(input, &sample.rgb, sample.width, sample.height, asked)?;
+    Ok(match segmenter.segment(&picture)? {
+        Answer::Classes(ids) => Prediction {
+            classes: at_own_size(input, &ids, sample, asked)?,
+            scores: None,
+        },
+        Answer::Scores(scores) => {
+            let mut own = Vec::new();
+            for plane in scores.chunks_exact(picture.width * picture.height) {
+                own.append(&mut at_own_size(input, plane, sample, asked)?);
+            }
+            Prediction {
+                classes: best_classes(&own, sample.width * sample.height),
+                scores: Some(own),
+            }
+        }
+    })
 }
 
 /// Class numbers of a sample at its own size.
 ///
 /// # Errors
-/// As [`prepare`] and the segmenter.
+/// As [`predict`].
 pub fn class_map(segmenter: &mut dyn Segmenter, input: &Input, sample: &Sample, asked: Option<(u32, u32)>) -> Result<Vec<u8>> {
     let picture = prepare(input, &sample.rgb, sample.width, sample.height, asked)?;
-    let ids = segmenter.segment(&picture)?;
-    let (ids, size) = content(input, &ids, sample.width, sample.height, asked)?;
-    Ok(resize_ids(&ids, size, (sample.width, sample.height)))
+    let ids = match segmenter.segment(&picture)? {
+        Answer::Classes(ids) => ids,
+        Answer::Scores(scores) => best_classes(&scores, picture.width * picture.height),
+    };
+    at_own_size(input, &ids, sample, asked)
+}
+
+fn at_own_size<T: Copy>(input: &Input, plane: &[T], sample: &Sample, asked: Option<(u32, u32)>) -> Result<Vec<T>> {
+    let fit = Fit::plan(input, sample.width as u32, sample.height as u32, asked).map_err(|e| anyhow!(e))?;
+    let (plane, size) = content(&fit, plane);
+    Ok(resize_nearest(&plane, size, (sample.width, sample.height)))
+}
+
+/// Turns scores `[classes, pixels]` into probabilities, pixel by pixel and in place.
+pub fn softmax(scores: &mut [f32], pixels: usize) {
+    let mut max = vec![f32::NEG_INFINITY; pixels];
+    for plane in scores.chunks_exact(pixels) {
+        max.iter_mut().zip(plane).for_each(|(max, score)| *max = max.max(*score));
+    }
+    let mut sum = vec![0.0; pixels];
+    for plane in scores.chunks_exact_mut(pixels) {
+        for ((score, max), sum) in plane.iter_mut().zip(&max).zip(&mut sum) {
+            *score = (*score - max).exp();
+            *sum += *score;
+        }
+    }
+    for plane in scores.chunks_exact_mut(pixels) {
+        plane.iter_mut().zip(&sum).for_each(|(score, sum)| *score /= sum);
+    }
 }
 
 #[cfg(test)]
@@ -166,8 +248,21 @@ mod tests {
     #[test]
     fn ids_go_to_another_size_by_their_centres() {
         let ids = [1, 2, 3, 4];
-        assert_eq!(resize_ids(&ids, (2, 2), (4, 2)), [1, 1, 2, 2, 3, 3, 4, 4]);
-        assert_eq!(resize_ids(&ids, (2, 2), (2, 2)), ids);
-        assert_eq!(resize_ids(&[1, 2, 3], (3, 1), (1, 1)), [2]);
+        assert_eq!(resize_nearest(&ids, (2, 2), (4, 2)), [1, 1, 2, 2, 3, 3, 4, 4]);
+        assert_eq!(resize_nearest(&ids, (2, 2), (2, 2)), ids);
+        assert_eq!(resize_nearest(&[1, 2, 3], (3, 1), (1, 1)), [2]);
+    }
+
+    #[test]
+    fn softmax_agrees_with_its_formula_and_takes_large_scores() {
+        let mut scores = [1.0, 500.0, 2.0, 400.0, 3.0, 0.0]; // 3 classes, 2 pixels
+        softmax(&mut scores, 2);
+        let sum = 1f32.exp() + 2f32.exp() + 3f32.exp();
+        for (found, wanted) in scores
+            .iter()
+            .zip([1f32.exp() / sum, 1.0, 2f32.exp() / sum, 0.0, 3f32.exp() / sum, 0.0])
+        {
+            assert!((found - wanted).abs() < 1e-6, "{scores:?}");
+        }
     }
 }

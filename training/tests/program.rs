@@ -34,6 +34,7 @@ fn every_failure_has_its_code_and_names_the_remedy() {
     write("good.toml", &config);
     write("bad.toml", &config.replace("batch = 4", "batch = 0\nbach = 4"));
     write("nowhere.toml", &config.replace("/images", "/nowhere"));
+    write("loss.toml", &config.replace("dice = 0.5", "cross_entropy = 0\nohem_share = 2"));
     write("empty.toml", "");
     write("text.ckpt", "hello");
 
@@ -41,9 +42,25 @@ fn every_failure_has_its_code_and_names_the_remedy() {
     fails(&["eval"], at, 64, "required");
     fails(&["eval", "text.ckpt"], at, 78, "text.ckpt is not a checkpoint");
     fails(&["eval", "none.ckpt"], at, 78, "there is no checkpoint none.ckpt");
+    fails(&["eval", "none.ckpt", "--scales", "1,0"], at, 64, "--scales has 0, wanted factors");
+    fails(
+        &["eval", "none.ckpt", "--worst", "few", "w.png"],
+        at,
+        64,
+        "wanted a number of pictures",
+    );
+    fails(&["eval", "none.ckpt", "--boundary-tolerance", "200"], at, 64, "wanted 0 to 100 %");
+    fails(&["eval", "--masks", ".", "--flip"], at, 64, "cannot be used");
     fails(&["train", "none.toml"], at, 74, "cannot read none.toml");
     fails(&["train", "bad.toml"], at, 78, "unknown key train.bach");
     fails(&["train", "bad.toml"], at, 78, "batch is 0");
+    fails(
+        &["train", "loss.toml"],
+        at,
+        78,
+        "wanted one of cross_entropy, focal, ohem, dice and lovasz above 0",
+    );
+    fails(&["train", "loss.toml"], at, 78, "ohem_share is 2, wanted 0 to 1");
     fails(&["train", "empty.toml"], at, 78, "missing field");
     fails(&["train", "nowhere.toml"], at, 65, "cannot read the folder");
     fails(&["train", "good.toml", "--device", "tpu"], at, 78, "--device cpu");

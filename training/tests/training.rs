@@ -7,7 +7,7 @@ mod common;
 use maskline_training::checkpoint::Checkpoint;
 use maskline_training::config::{DataConfig, RunConfig};
 use maskline_training::device;
-use maskline_training::eval::{Subject, eval};
+use maskline_training::eval::{EvalOptions, Subject, eval};
 use maskline_training::train::{Options, Outcome, run};
 use maskline_training::weights::Weights;
 use std::collections::BTreeMap;
@@ -78,8 +78,8 @@ fn a_tiny_net_learns_shapes_and_its_run_folder_is_whole() {
     // What `eval` measures on the best checkpoint is what the run measured.
     let device = device::choose("cpu").unwrap();
     let mut subject = Subject::open(&out.join("best.ckpt").display().to_string(), None, &device).unwrap();
-    let report = eval(&mut subject, &config.validation, None).unwrap();
-    assert_eq!(report.scores, best.scores);
+    let report = eval(&mut subject, &config.validation, &EvalOptions::default()).unwrap();
+    assert_eq!(report.measures.scores, best.scores);
 }
 
 #[test]
@@ -213,10 +213,122 @@ fn an_exported_file_measures_like_its_checkpoint() {
     let device = device::choose("cpu").unwrap();
     let score = |subject: &Path| {
         let mut subject = Subject::open(&subject.display().to_string(), None, &device).unwrap();
-        eval(&mut subject, &config.data, None).unwrap().scores
+        eval(&mut subject, &config.data, &EvalOptions::default()).unwrap().measures.scores
     };
     let (net, file) = (score(&out.join("best.ckpt")), score(&model));
     assert!((net.miou - file.miou).abs() < 1e-3, "{} {}", net.miou, file.miou);
+}
+
+/// The program with these arguments; its standard output.
+fn program(args: &[&str], folder: &Path) -> String {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_maskline-training"))
+        .args(args)
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn every_measure_is_written_and_several_views_stay_apart_from_one() {
+    let _alone = alone();
+    let root = shapes(16);
+    let at = root.path();
+    let config = RunConfig::parse(&common::config(at, 6)).unwrap();
+    train(&config, &at.join("run"));
+    let text = program(
+        &[
+            "eval",
+            "run/best.ckpt",
+            "--flip",
+            "--scales",
+            "0.8,1",
+            "--json",
+            "scores.json",
+            "--curves",
+            "curves.png",
+            "--reliability",
+            "reliability.png",
+            "--worst",
+            "2",
+            "worst.png",
+        ],
+        at,
+    );
+    assert!(text.contains("boundary F1") && text.contains("calibration error"), "{text}");
+    assert!(text.contains("mean of the scales 0.8, 1, each with its mirror image"), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(at.join("scores.json")).unwrap()).unwrap();
+    let number = |place: &str| json.pointer(place).and_then(serde_json::Value::as_f64).unwrap_or(f64::NAN);
+    let shares = [
+        "/scores/miou",
+        "/scores/mean_accuracy",
+        "/scores/frequency_weighted_iou",
+        "/boundary/mean_f1",
+        "/boundary/classes/1/f1",
+        "/ranking/mean_auc",
+        "/ranking/mean_average_precision",
+        "/ranking/classes/2/auc",
+        "/calibration/ece",
+        "/calibration/temperature/ece_after",
+        "/test_time/scores/miou",
+        "/test_time/calibration/ece",
+        "/worst/1/miou",
+    ];
+    for place in shares {
+        assert!((0.0..=1.0).contains(&number(place)), "{place}: {}", number(place));
+    }
+    assert_eq!(number("/boundary/tolerance"), 0.0075);
+    assert_eq!(json["test_time"]["scales"], serde_json::json!([0.8, 1.0]));
+    assert_ne!(number("/scores/miou"), number("/test_time/scores/miou"));
+    assert!(number("/ranking/mean_auc") > 0.8, "{}", number("/ranking/mean_auc"));
+    assert!(number("/calibration/temperature/nll_after") <= number("/calibration/temperature/nll_before"));
+    assert!(number("/worst/0/miou") <= number("/worst/1/miou"));
+    for picture in ["curves.png", "reliability.png", "worst.png"] {
+        assert!(image::open(at.join(picture)).is_ok(), "{picture}");
+    }
+
+    if maskline_models::library::find_onnxruntime().is_err() {
+        println!("the rest is skipped: there is no ONNX Runtime here; scripts/install gets it");
+        return;
+    }
+    let export = ["export", "run/best.ckpt", "-o", "shapes.onnx", "--logits", "--confidence"];
+    program(&[&export[..], &["--measured", "scores.json"]].concat(), at);
+    let model = maskline_models::Model::open(&at.join("shapes.onnx").display().to_string(), None).unwrap();
+    assert_eq!(model.contract.heads[0].temperature, Some(number("/calibration/temperature/value")));
+    assert_eq!(model.contract.training.unwrap().miou, Some(number("/scores/miou")));
+
+    // The file's own scores measure like the checkpoint's; its class ids have none.
+    let device = device::choose("cpu").unwrap();
+    let measure = |head: Option<&str>| {
+        let mut subject = Subject::open(&at.join("shapes.onnx").display().to_string(), head, &device).unwrap();
+        eval(&mut subject, &config.validation, &EvalOptions::default()).unwrap().measures
+    };
+    let ranking = measure(Some("logits")).ranking.unwrap();
+    assert!((ranking.mean_auc.unwrap() - number("/ranking/mean_auc")).abs() < 1e-3);
+    assert_eq!(measure(None).ranking, None);
+}
+
+#[test]
+fn a_net_learns_with_every_loss() {
+    let _alone = alone();
+    let root = shapes(12);
+    for loss in [
+        "label_smoothing = 0.1",
+        "cross_entropy = 0\nfocal = 1",
+        "cross_entropy = 0\nohem = 1",
+        "lovasz = 1",
+    ] {
+        for weights in ["median-frequency", "effective-number"] {
+            let text = common::config(root.path(), 4)
+                .replace("dice = 0.5", loss)
+                .replace("\"log\"", &format!("{weights:?}"));
+            let config = RunConfig::parse(&text).unwrap();
+            let folder = format!("run-{}-{weights}", loss.len());
+            let history = train(&config, &root.path().join(folder)).progress.history;
+            assert!(history[3].loss < 0.95 * history[0].loss, "{loss} {weights}: {history:?}");
+        }
+    }
 }
 
 #[test]
@@ -238,9 +350,9 @@ fn masks_that_equal_the_labels_are_perfect_and_a_missing_one_is_refused() {
         )
         .unwrap();
     }
-    let report = eval(&mut masks(), std::slice::from_ref(&data), None).unwrap();
-    assert_eq!((report.scores.miou, report.pictures), (1.0, 4));
+    let report = eval(&mut masks(), std::slice::from_ref(&data), &EvalOptions::default()).unwrap();
+    assert_eq!((report.measures.scores.miou, report.pictures), (1.0, 4));
     std::fs::remove_file(root.path().join("masks/000003.png")).unwrap();
-    let error = eval(&mut masks(), &[data], None).unwrap_err().to_string();
+    let error = eval(&mut masks(), &[data], &EvalOptions::default()).unwrap_err().to_string();
     assert!(error.contains("3 class maps for 4"), "{error}");
 }

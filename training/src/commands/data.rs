@@ -2,23 +2,32 @@
 
 use super::read_config;
 use crate::cli::{DataArgs, DataCommand};
+use crate::data::Sample;
 use crate::data::check::{Found, check};
 use crate::error::{Kind, fault};
+use crate::plots;
 use anyhow::Result;
 
 /// Reads everything that a configuration names and lists what is there.
 pub fn run(args: &DataArgs) -> Result<()> {
-    let DataCommand::Check { config: path } = &args.command;
+    let DataCommand::Check { config: path, sheet } = &args.command;
     let config = read_config(path)?;
     let classes = config.read_classes().map_err(|e| fault(Kind::Config, e))?;
-    let mut problems = Vec::new();
+    let (mut problems, mut samples) = (Vec::new(), Vec::new());
     for (section, entries) in [("data", &config.data), ("validation", &config.validation)] {
         for entry in entries {
             match check(entry, &classes, (config.input.width, config.input.height)) {
-                Ok(found) => print(section, &found),
+                Ok(found) => {
+                    print(section, &found);
+                    let caption = |sample: &Sample| format!("{section}: {}: {}", found.description, sample.name);
+                    samples.extend(found.samples.iter().map(|sample| (caption(sample), sample.clone())));
+                }
                 Err(e) => problems.push(format!("{section}: {e:#}")),
             }
         }
+    }
+    if let Some(path) = sheet.as_ref().filter(|_| !samples.is_empty()) {
+        plots::samples(&samples, &classes, path)?;
     }
     if problems.is_empty() {
         return Ok(());

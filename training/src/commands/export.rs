@@ -24,8 +24,12 @@ pub fn run(args: &ExportArgs) -> Result<()> {
     if let Some(licence) = &args.licence {
         contract.licence.clone_from(licence);
     }
-    if let (Some(path), Some(training)) = (&args.measured, &mut contract.training) {
-        training.miou = Some(measured(path)?);
+    if let Some(path) = &args.measured {
+        let measured = measured(path)?;
+        contract.heads[0].temperature = measured.temperature;
+        if let Some(training) = &mut contract.training {
+            training.miou = Some(measured.miou);
+        }
     }
     let form = match args.fixed {
         Some(size) => {
@@ -74,15 +78,25 @@ fn scene(seed: u64, (width, height): (u32, u32)) -> Picture {
     }
 }
 
-fn measured(path: &Path) -> Result<f64> {
+/// What goes from the JSON of `eval` into a contract.
+struct Measured {
+    miou: f64,
+    /// What divides scores before the softmax, where `eval` saw scores.
+    temperature: Option<f64>,
+}
+
+fn measured(path: &Path) -> Result<Measured> {
     let text = std::fs::read_to_string(path).map_err(|e| io_fault("read", path, e))?;
     let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-    let miou = json["scores"]["miou"].as_f64();
-    miou.ok_or_else(|| {
+    let miou = json["scores"]["miou"].as_f64().ok_or_else(|| {
         fault(
             Kind::BadInput,
             format!("{} holds no scores.miou: wanted the JSON of `eval`", path.display()),
         )
+    })?;
+    Ok(Measured {
+        miou,
+        temperature: json["calibration"]["temperature"]["value"].as_f64(),
     })
 }
 
@@ -101,6 +115,7 @@ fn contract(run: &Run) -> Contract {
             kind: OutputKind::ClassIds,
             layout: Layout::Nchw,
             confidence: None,
+            temperature: None,
             classes: run.classes.clone(),
         }],
         states: Vec::new(),

@@ -1,6 +1,6 @@
 //! What a data set holds.
 
-use super::Source;
+use super::{Sample, Source};
 use crate::config::DataConfig;
 use crate::metrics::{IGNORE, scored_names};
 use anyhow::Result;
@@ -20,7 +20,12 @@ pub struct Found {
     pub shares: Vec<(String, f64)>,
     /// Share of all pixels without a label.
     pub ignored: f64,
+    /// A few of its pictures, from all over it.
+    pub samples: Vec<Sample>,
 }
+
+/// Pictures of an entry that are kept to be looked at.
+const KEPT: usize = 6;
 
 /// Reads every picture and label of an entry.
 ///
@@ -47,6 +52,10 @@ pub fn check(config: &DataConfig, classes: &[Class], size: (u32, u32)) -> Result
             .map(|(name, count)| (name, share(count, labelled)))
             .collect(),
         ignored: share(counts[usize::from(IGNORE)], labelled + counts[usize::from(IGNORE)]),
+        samples: {
+            let step = source.samples.len().div_ceil(KEPT).max(1);
+            source.samples.into_iter().step_by(step).collect()
+        },
     })
 }
 
@@ -62,5 +71,6 @@ mod tests {
         assert_eq!((found.pictures, found.sizes), (2, vec!["64x48 (2)".to_string()]));
         let sum: f64 = found.shares.iter().map(|(_, share)| share).sum();
         assert!((sum - 1.0).abs() < 1e-9 && found.shares.len() == 11);
+        assert_eq!(found.samples.len(), 2);
     }
 }

@@ -105,27 +105,74 @@ fn table(config: &DataConfig, classes: &[Class]) -> Result<ClassTable> {
     }
 }
 
-/// Labelled pixels of each class over all sources, weighted as they are drawn.
-pub fn class_counts(sources: &[Source], classes: usize) -> Vec<u64> {
-    let mut counts = vec![0_f64; classes];
+/// How often a class occurs in the pictures that are drawn.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ClassCount {
+    /// Its pixels.
+    pub pixels: u64,
+    /// All labelled pixels of the pictures that it occurs in.
+    pub around: u64,
+}
+
+/// How often each class occurs over all sources, weighted as they are drawn.
+pub fn class_counts(sources: &[Source], classes: usize) -> Vec<ClassCount> {
+    let mut counts = vec![[0.0; 2]; classes];
     for source in sources {
-        let part = source
+        let of_pictures: Vec<[u64; 256]> = source
             .samples
             .par_iter()
             .map(|sample| {
-                let mut histogram = [0_u64; 256];
+                let mut histogram = [0; 256];
                 sample.labels.iter().for_each(|id| histogram[usize::from(*id)] += 1);
                 histogram
             })
-            .reduce(|| [0; 256], |a, b| std::array::from_fn(|i| a[i] + b[i]));
-        for (sum, count) in counts.iter_mut().zip(part) {
-            *sum += count as f64 * source.weight;
+            .collect();
+        for histogram in of_pictures {
+            let labelled: u64 = histogram[..classes].iter().sum();
+            for (sums, pixels) in counts.iter_mut().zip(histogram).filter(|(_, pixels)| *pixels > 0) {
+                for (sum, count) in sums.iter_mut().zip([pixels, labelled]) {
+                    *sum += count as f64 * source.weight;
+                }
+            }
         }
     }
-    counts.iter().map(|c| *c as u64).collect()
+    let count = |[pixels, around]: [f64; 2]| ClassCount {
+        pixels: pixels as u64,
+        around: around as u64,
+    };
+    counts.into_iter().map(count).collect()
 }
 
 /// A failure of data.
 pub(crate) fn bad(message: impl std::fmt::Display) -> anyhow::Error {
     fault(Kind::BadInput, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::IGNORE;
+
+    #[test]
+    fn classes_are_counted_with_the_pictures_that_have_them_as_often_as_they_are_drawn() {
+        let source = |weight, labels: [[u8; 4]; 2]| Source {
+            description: String::new(),
+            weight,
+            samples: labels
+                .map(|labels| Sample {
+                    name: String::new(),
+                    width: 4,
+                    height: 1,
+                    rgb: vec![0; 12],
+                    labels: labels.to_vec(),
+                })
+                .into(),
+        };
+        let sources = [
+            source(1.0, [[0, 0, 0, 1], [0, 0, IGNORE, IGNORE]]),
+            source(2.0, [[1, 1, 1, IGNORE], [0, 0, 0, 0]]),
+        ];
+        let count = |pixels, around| ClassCount { pixels, around };
+        assert_eq!(class_counts(&sources, 3), [count(13, 14), count(7, 10), count(0, 0)]);
+    }
 }

@@ -68,7 +68,8 @@ pub struct Picture {
 pub struct ExportOptions {
     /// What the file gives.
     pub outputs: Outputs,
-    /// Whether it gives a confidence for every pixel too (its highest softmax value, float32 `[n, h, w]`).
+    /// Whether it gives a confidence for every pixel too (its highest softmax value, float32 `[n, h, w]`, with the
+    /// temperature of the contract where it has one).
     pub confidence: bool,
     /// Which sizes it takes.
     pub form: Form,
@@ -172,7 +173,8 @@ pub fn export_module<M: Module>(
         let net = build::translate(&recordings)?;
         Ok(build::finish(net, &ids, outputs, confidence)?.encode_to_vec())
     };
-    let bare = write(options.outputs, options.confidence)?;
+    let temperature = contract.heads[0].temperature.unwrap_or(1.0) as f32;
+    let bare = write(options.outputs, options.confidence.then_some(temperature))?;
 
     let mut contract = contract;
     let mut run = OnnxNet::open(&packed(&bare, &contract)?, None)?;
@@ -180,7 +182,7 @@ pub fn export_module<M: Module>(
         contract.goldens.push(golden(&mut run, &contract, picture)?);
     }
     let model = packed(&bare, &contract)?;
-    let with_scores = packed(&write(Outputs::Both, false)?, &with_heads(&contract, Outputs::Both, false))?;
+    let with_scores = packed(&write(Outputs::Both, None)?, &with_heads(&contract, Outputs::Both, false))?;
     let reference = module.valid().to_device(&Device::flex()); // running statistics of its own again
     let scores = |images: Tensor<4>| forward(&reference, vec![images]).remove(0);
     let sizes = match options.form {
@@ -241,6 +243,7 @@ fn with_heads(contract: &Contract, outputs: Outputs, confidence: bool) -> Contra
         kind,
         layout: Layout::Nchw,
         confidence: confidence.then(|| build::CONFIDENCE.into()),
+        temperature: first.temperature,
         classes: first.classes.clone(),
     };
     let class_map = head(&first.name, build::CLASS_MAP, OutputKind::ClassIds);

@@ -1,14 +1,10 @@
 //! Loss, mIoU and learning rate over the epochs.
 
-use super::{Area, INK, PAPER, draw, failed};
+use super::{Area, BLUE, GREEN, GRID, INK, ORANGE, PAPER, draw, failed};
 use crate::checkpoint::EpochRow;
 use anyhow::Result;
 use plotters::prelude::*;
 use std::path::Path;
-
-const BLUE: RGBColor = RGBColor(31, 95, 168);
-const ORANGE: RGBColor = RGBColor(205, 96, 24);
-const GREEN: RGBColor = RGBColor(46, 125, 70);
 
 /// A named line; a point a value.
 struct Curve {
@@ -62,7 +58,7 @@ fn chart(area: &Area<'_>, unit: &str, curves: &[Curve], last: f64) -> Result<()>
     chart
         .configure_mesh()
         .light_line_style(RGBColor(244, 244, 246))
-        .bold_line_style(RGBColor(226, 226, 230))
+        .bold_line_style(GRID)
         .axis_style(INK)
         .label_style(("sans-serif", 15).into_font().color(&INK))
         .x_desc("epoch")
@@ -97,7 +93,7 @@ fn chart(area: &Area<'_>, unit: &str, curves: &[Curve], last: f64) -> Result<()>
             SeriesLabelPosition::UpperRight
         })
         .background_style(PAPER.mix(0.85))
-        .border_style(RGBColor(226, 226, 230))
+        .border_style(GRID)
         .label_font(("sans-serif", 15).into_font().color(&INK))
         .draw()
         .map_err(|e| failed(&e))

@@ -1,13 +1,17 @@
-//! Pictures about a run: curves, a confusion matrix, and predictions beside truth. All PNG, with a font of their own, so that
+//! Pictures about a run and its measures: curves, a confusion matrix, calibration, and predictions beside truth. All PNG, with a font of their own, so that
 //! they look the same on a machine without any.
 
 mod confusion;
 mod curves;
+mod ranking;
+mod reliability;
 mod sheet;
 
 pub use confusion::confusion;
 pub use curves::curves;
-pub use sheet::sheet;
+pub use ranking::ranking;
+pub use reliability::reliability;
+pub use sheet::{samples, sheet, worst};
 
 use crate::data::write_rgb;
 use crate::error::{Kind, fault};
@@ -45,13 +49,19 @@ fn failed(error: &dyn std::fmt::Display) -> anyhow::Error {
 
 const INK: RGBColor = RGBColor(40, 40, 48);
 const PAPER: RGBColor = RGBColor(255, 255, 255);
+const GRID: RGBColor = RGBColor(226, 226, 230);
+const BLUE: RGBColor = RGBColor(31, 95, 168);
+const ORANGE: RGBColor = RGBColor(205, 96, 24);
+const GREEN: RGBColor = RGBColor(46, 125, 70);
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::checkpoint::EpochRow;
     use crate::data::Sample;
+    use crate::eval::{Frame, Tally};
     use crate::metrics::Confusion;
+    use crate::predict::Prediction;
     use maskline_models::classes::driving_classes;
 
     fn ink(path: &Path, background: [u8; 3]) -> f64 {
@@ -91,5 +101,40 @@ mod tests {
         };
         sheet(&[(&sample, vec![0; 2400])], &driving_classes(), &at("sheet.png")).unwrap();
         assert!(ink(&at("sheet.png"), [24, 24, 28]) > 0.1);
+        let frame = Frame {
+            name: "a".into(),
+            miou: 0.5,
+            pixel_accuracy: 0.75,
+            prediction: (0..2400).map(|i| if i < 600 { 1 } else { 3 }).collect(),
+            sample,
+        };
+        worst(&[frame.clone(), frame], &driving_classes(), &at("worst.png")).unwrap();
+        let picture = image::open(at("worst.png")).unwrap().into_rgb8();
+        assert_eq!(picture.pixels().filter(|p| p.0 == [230, 40, 40]).count(), 2 * 600);
+    }
+
+    #[test]
+    fn ranking_and_reliability_are_drawn() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let mut tally = Tally::new(vec!["sky".into(), "road".into(), "none".into()], 0.01);
+        let sample = Sample {
+            name: "a".into(),
+            width: 4,
+            height: 1,
+            rgb: vec![90; 12],
+            labels: vec![0, 0, 1, 1],
+        };
+        let scores = vec![2.0, 1.0, 0.0, 1.0, 0.0, 0.5, 1.0, 0.5, -9.0, -9.0, -9.0, -9.0];
+        let prediction = Prediction {
+            classes: vec![0, 0, 1, 0],
+            scores: Some(scores),
+        };
+        tally.add(&sample, &prediction);
+        let measures = tally.finish();
+        ranking(&measures.ranking.unwrap(), &at("ranking.png")).unwrap();
+        reliability(&measures.calibration.unwrap(), &at("reliability.png")).unwrap();
+        assert!(ink(&at("ranking.png"), [255; 3]) > 0.01);
+        assert!(ink(&at("reliability.png"), [255; 3]) > 0.03);
     }
 }

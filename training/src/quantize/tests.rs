@@ -43,6 +43,7 @@ fn contract() -> Contract {
             kind: OutputKind::ClassIds,
             layout: Layout::Nchw,
             confidence: None,
+            temperature: None,
             classes: driving_classes(),
         }],
         states: Vec::new(),
