@@ -113,7 +113,7 @@ pub struct EvalArgs {
     /// Where a checkpoint's net runs: cpu or cuda
     #[arg(long, default_value = "cpu")]
     pub device: String,
-    /// How far a contour may lie from the true one and count as found, in % of the picture's diagonal
+    /// How far a contour may lie from the true one and count as found, in % of the picture's diagonal, up to 5
     #[arg(long, value_name = "PERCENT", default_value_t = 0.75)]
     pub boundary_tolerance: f64,
     /// Measure the mean of each picture and its mirror image too, apart from the other measures

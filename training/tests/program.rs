@@ -49,7 +49,7 @@ fn every_failure_has_its_code_and_names_the_remedy() {
         64,
         "wanted a number of pictures",
     );
-    fails(&["eval", "none.ckpt", "--boundary-tolerance", "200"], at, 64, "wanted 0 to 100 %");
+    fails(&["eval", "none.ckpt", "--boundary-tolerance", "20"], at, 64, "wanted 0 to 5 %");
     fails(&["eval", "--masks", ".", "--flip"], at, 64, "cannot be used");
     fails(&["train", "none.toml"], at, 74, "cannot read none.toml");
     fails(&["train", "bad.toml"], at, 78, "unknown key train.bach");

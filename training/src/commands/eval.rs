@@ -62,8 +62,8 @@ pub fn run(args: &EvalArgs) -> Result<()> {
 
 fn options(args: &EvalArgs) -> Result<EvalOptions> {
     let usage = |line: String| fault(Kind::Usage, line);
-    if !(0.0..=100.0).contains(&args.boundary_tolerance) {
-        let line = format!("--boundary-tolerance is {}, wanted 0 to 100 %", args.boundary_tolerance);
+    if !(0.0..=5.0).contains(&args.boundary_tolerance) {
+        let line = format!("--boundary-tolerance is {}, wanted 0 to 5 %", args.boundary_tolerance);
         return Err(usage(line));
     }
     if let Some(scale) = args.scales.iter().find(|s| !(0.1..=10.0).contains(*s)) {

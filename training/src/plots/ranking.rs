@@ -22,40 +22,30 @@ const COLORS: [RGBColor; 12] = [
     RGBColor(0, 0, 0),
 ];
 
-/// What a line is called, and its points; `None` for a class without one.
-type Line = Option<(String, Vec<(f64, f64)>)>;
+/// The points of a line; `None` for a class without one.
+type Line<'r> = Option<&'r [(f64, f64)]>;
 
-/// Draws both charts beside each other, 1440x760 pixels.
+/// Draws both charts beside each other and the areas of the classes beside them, 1560x700 pixels.
 ///
 /// # Errors
 /// If the file cannot be written (exit code 74).
 pub fn ranking(ranking: &Ranking, path: &Path) -> Result<()> {
-    draw(path, (1440, 760), PAPER, |area| {
-        let (left, right) = area.split_horizontally(720);
-        let roc = |c: &ClassRanking| c.auc.map(|auc| (format!("{} {auc:.3}", c.name), c.roc.clone()));
-        let recall = |c: &ClassRanking| {
-            let area = c.average_precision?;
-            Some((format!("{} {area:.3}", c.name), c.precision_recall.clone()))
-        };
-        let lines = |line: &dyn Fn(&ClassRanking) -> Line| ranking.classes.iter().map(line).collect::<Vec<_>>();
-        chart(
-            &left,
-            "ROC (area)",
-            ("false positive rate", "true positive rate"),
-            &lines(&roc),
-            SeriesLabelPosition::LowerRight,
-        )?;
-        chart(
-            &right,
-            "precision over recall (average precision)",
-            ("recall", "precision"),
-            &lines(&recall),
-            SeriesLabelPosition::LowerLeft,
-        )
+    let roc: Vec<Line<'_>> = ranking.classes.iter().map(|c| c.auc.map(|_| &c.roc[..])).collect();
+    let recall: Vec<Line<'_>> = ranking
+        .classes
+        .iter()
+        .map(|c| c.average_precision.map(|_| &c.precision_recall[..]))
+        .collect();
+    draw(path, (1560, 700), PAPER, |area| {
+        let (left, rest) = area.split_horizontally(640);
+        let (middle, right) = rest.split_horizontally(640);
+        chart(&left, "ROC", ("false positive rate", "true positive rate"), &roc)?;
+        chart(&middle, "precision over recall", ("recall", "precision"), &recall)?;
+        areas(&right, &ranking.classes)
     })
 }
 
-fn chart(area: &Area<'_>, title: &str, axes: (&str, &str), lines: &[Line], legend: SeriesLabelPosition) -> Result<()> {
+fn chart(area: &Area<'_>, title: &str, axes: (&str, &str), lines: &[Line<'_>]) -> Result<()> {
     let mut chart = ChartBuilder::on(area)
         .margin(14)
         .caption(title, ("sans-serif", 18).into_font().color(&INK))
@@ -73,21 +63,28 @@ fn chart(area: &Area<'_>, title: &str, axes: (&str, &str), lines: &[Line], legen
         .y_desc(axes.1)
         .draw()
         .map_err(|e| failed(&e))?;
-    for (i, line) in lines.iter().enumerate() {
-        let Some((name, points)) = line else { continue };
-        let color = COLORS[i % COLORS.len()];
+    for (points, color) in lines.iter().zip(COLORS.iter().cycle()) {
+        let points = points.iter().copied().flatten().copied();
         chart
-            .draw_series(LineSeries::new(points.iter().copied(), color.stroke_width(2)))
-            .map_err(|e| failed(&e))?
-            .label(name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 22, y)], color.stroke_width(3)));
+            .draw_series(LineSeries::new(points, color.stroke_width(2)))
+            .map_err(|e| failed(&e))?;
     }
-    chart
-        .configure_series_labels()
-        .position(legend)
-        .background_style(PAPER.mix(0.85))
-        .border_style(GRID)
-        .label_font(("sans-serif", 15).into_font().color(&INK))
-        .draw()
-        .map_err(|e| failed(&e))
+    Ok(())
+}
+
+/// The legend: a line a class with both areas.
+fn areas(area: &Area<'_>, classes: &[ClassRanking]) -> Result<()> {
+    let style = ("sans-serif", 15).into_font().color(&INK);
+    let text = |text: &str, x: i32, y: i32| area.draw_text(text, &style, (x, y)).map_err(|e| failed(&e));
+    let number = |v: Option<f64>| v.map_or_else(|| "-".into(), |v| format!("{v:.4}"));
+    text("AUC", 150, 50)?;
+    text("AP", 216, 50)?;
+    for ((class, color), y) in classes.iter().zip(COLORS.iter().cycle()).zip((76..).step_by(24)) {
+        let sample = PathElement::new([(4, y + 7), (26, y + 7)], color.stroke_width(3));
+        area.draw(&sample).map_err(|e| failed(&e))?;
+        text(&class.name, 34, y)?;
+        text(&number(class.auc), 150, y)?;
+        text(&number(class.average_precision), 216, y)?;
+    }
+    Ok(())
 }
