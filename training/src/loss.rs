@@ -327,6 +327,7 @@ mod tests {
             class_weights: ClassWeights::Explicit(vec![-1.0]),
             log_offset: 1.0,
             effective_beta: 1.0,
+            auxiliary: -1.0,
         };
         assert_eq!(
             keys(&bad),
@@ -335,6 +336,7 @@ mod tests {
                 "focal",
                 "dice",
                 "lovasz",
+                "auxiliary",
                 "label_smoothing",
                 "focal_gamma",
                 "ohem_threshold",

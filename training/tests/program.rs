@@ -121,7 +121,8 @@ fn nets_and_data_are_listed() {
     let nets = program(&["nets", "config.toml"], root.path());
     let text = String::from_utf8_lossy(&nets.stdout);
     assert!(text.contains("attention-unet") && text.contains("shapes"), "{text}");
-    let data = program(&["data", "check", "config.toml"], root.path());
+    let data = program(&["data", "check", "config.toml", "--sheet", "sheet.png"], root.path());
+    assert!(image::open(root.path().join("sheet.png")).is_ok());
     let text = String::from_utf8_lossy(&data.stdout);
     assert!(text.contains("4 pictures, 40x40 (4)") && text.contains("square"), "{text}");
 }

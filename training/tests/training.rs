@@ -244,6 +244,7 @@ fn every_measure_is_written_and_several_views_stay_apart_from_one() {
             "--flip",
             "--scales",
             "0.8,1",
+            "--weather",
             "--json",
             "scores.json",
             "--curves",
@@ -274,10 +275,21 @@ fn every_measure_is_written_and_several_views_stay_apart_from_one() {
         "/test_time/scores/miou",
         "/test_time/calibration/ece",
         "/worst/1/miou",
+        "/weather/0/scores/miou",
+        "/weather/4/boundary/mean_f1",
     ];
     for place in shares {
         assert!((0.0..=1.0).contains(&number(place)), "{place}: {}", number(place));
     }
+    let weathers: Vec<_> = json["weather"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|w| w["weather"].as_str().unwrap())
+        .collect();
+    assert_eq!(weathers, ["night", "rain", "fog", "glare", "motion-blur"]);
+    assert_ne!(number("/scores/miou"), number("/weather/2/scores/miou"));
+    assert!(text.contains("with weather painted"), "{text}");
     assert_eq!(number("/boundary/tolerance"), 0.0075);
     assert_eq!(json["test_time"]["scales"], serde_json::json!([0.8, 1.0]));
     assert_ne!(number("/scores/miou"), number("/test_time/scores/miou"));
