@@ -233,9 +233,9 @@ impl Canvas<'_> {
             return;
         }
         let place = 3 * (y as usize * self.width + x as usize);
-        for c in 0..3 {
-            let old = f32::from(self.rgb[place + c]);
-            self.rgb[place + c] = (old + (color[c] - old) * share + 0.5) as u8;
+        for (value, new) in self.rgb[place..].iter_mut().zip(color) {
+            let old = f32::from(*value);
+            *value = (old + (new - old) * share + 0.5) as u8;
         }
     }
 }
