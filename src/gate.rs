@@ -74,7 +74,7 @@ mod tests {
     use super::*;
     use std::sync::mpsc;
     use std::thread;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     #[test]
     fn no_more_come_in_than_there_is_room_for() {
@@ -95,24 +95,23 @@ mod tests {
     }
 
     #[test]
-    fn everybody_has_their_turn() {
+    fn who_came_first_is_let_in_first() {
         let gate = Gate::new(1);
-        let begin = Instant::now();
-        let turns = || {
-            let mut turns = 0;
-            while begin.elapsed() < Duration::from_millis(300) {
-                let pass = gate.enter();
-                thread::sleep(Duration::from_millis(2));
-                turns += 1;
-                drop(pass);
+        let inside = gate.enter();
+        let order = Mutex::new(Vec::new());
+        thread::scope(|threads| {
+            for number in 0..4 {
+                let (gate, order) = (&gate, &order);
+                threads.spawn(move || {
+                    let _pass = gate.enter();
+                    order.lock().unwrap().push(number);
+                });
+                while gate.0.state().given < number + 2 {
+                    thread::yield_now();
+                }
             }
-            turns
-        };
-        let turns: Vec<u32> = thread::scope(|threads| {
-            let all: Vec<_> = (0..4).map(|_| threads.spawn(turns)).collect();
-            all.into_iter().map(|t| t.join().unwrap()).collect()
+            drop(inside);
         });
-        let (least, most) = (turns.iter().min().unwrap(), turns.iter().max().unwrap());
-        assert!(most - least <= 2, "{turns:?}");
+        assert_eq!(order.into_inner().unwrap(), [0, 1, 2, 3]);
     }
 }
