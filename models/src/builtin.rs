@@ -4,6 +4,7 @@
 const MODELS: &[(&str, &[u8])] = &[
     ("unet-road", include_bytes!("../unet-road.onnx")),
     ("attention-unet-road", include_bytes!("../attention-unet-road.onnx")),
+    ("fpn-road", include_bytes!("../fpn-road.onnx")),
 ];
 
 /// The names, default first.
