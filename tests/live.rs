@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a panic in a test is the failure that is wanted")]
 
 mod support;
+#[path = "support/watched.rs"]
+mod watched;
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -12,10 +14,10 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 use support::{Bench, Clip, Ran, read_video};
+use watched::Watched;
 
 /// Must not be seen anywhere.
 const MARKER: &str = "Zm4rk3rZ";
@@ -131,57 +133,28 @@ fn serves_as_the_camera_of_the_others() {
 }
 
 /// A run of the program that is watched.
-struct Run {
-    child: Child,
-    said: mpsc::Receiver<String>,
-    heard: String,
-}
+struct Run(Watched);
 
 impl Run {
     fn start(bench: &Bench, args: &str) -> Self {
         let line = format!("run --model ./brightness.onnx --provider cpu {args}");
-        let mut child = bench.command().args(line.split(' ')).stderr(Stdio::piped()).spawn().unwrap();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        let (tell, said) = mpsc::channel();
-        thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
-        Self {
-            child,
-            said,
-            heard: String::new(),
-        }
+        Self(Watched::of(bench.command().args(line.split(' '))))
     }
 
     /// Reads what it says until a line holds this text.
     fn hear(&mut self, part: &str) {
-        loop {
-            let line = self.said.recv_timeout(Duration::from_secs(40));
-            let line = line.unwrap_or_else(|_| panic!("wanted {part:?}: {}", self.heard));
-            self.heard += &format!("{line}\n");
-            if line.contains(part) {
-                return;
-            }
-        }
+        while !self.0.line(part, Duration::from_secs(40)).contains(part) {}
     }
 
     /// Interrupts it and waits for its end, which must come soon.
-    fn stop(mut self) -> Ran {
-        let asked = Instant::now();
-        signal_to(&self.child, SIGINT);
-        self.heard.extend(self.said.iter().map(|line| line + "\n"));
-        let code = self.child.wait().unwrap().code();
-        assert!(asked.elapsed() < Duration::from_secs(6), "{:?}: {}", asked.elapsed(), self.heard);
+    fn stop(self) -> Ran {
+        signal_to(&self.0.child, SIGINT);
+        let (code, stderr) = self.0.end(Duration::from_secs(6));
         Ran {
             code,
             stdout: String::new(),
-            stderr: self.heard.clone(),
+            stderr,
         }
-    }
-}
-
-impl Drop for Run {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
     }
 }
 
@@ -339,7 +312,7 @@ fn a_source_that_is_lost_for_good_leaves_what_was_recorded() {
     thread::sleep(Duration::from_secs(1));
     drop(camera);
     run.hear("written to");
-    assert_eq!(run.child.wait().unwrap().code(), Some(0), "{}", run.heard);
+    assert_eq!(run.0.child.wait().unwrap().code(), Some(0), "{}", run.0.heard);
     assert_eq!(report(&bench.path("report.json")).ended_by, Ending::Lost);
     assert!(read_video(&bench.path("out.mp4")).len() > 3);
 }

@@ -40,11 +40,15 @@ pub fn run(args: &CheckArgs, quiet: bool) -> Result<()> {
 
 fn check(file: &Path, strict: bool) -> Vec<String> {
     let problems = match serve::is_one(file) {
-        true => ServeConfig::load(file).map(|config| config.streams.iter().flat_map(|s| stream(&s.pipeline, strict)).collect()),
+        true => ServeConfig::load(file).map(|config| {
+            let problems: Vec<_> = config.streams.iter().flat_map(|s| stream(&s.pipeline, strict)).collect();
+            with_provider(problems, &config.shared.pipeline, strict)
+        }),
         false => PipelineConfig::load(file).map(|config| {
             let depth = if strict { Depth::Here } else { Depth::Anywhere };
             let outputs = output_problems(&config, depth).into_iter().map(|p| p.message);
-            stream(&config, strict).into_iter().chain(outputs).collect::<Vec<_>>()
+            let problems = stream(&config, strict).into_iter().chain(outputs).collect();
+            with_provider(problems, &config, strict)
         }),
     };
     let name = format!("{}:", file.display());
@@ -65,12 +69,7 @@ fn stream(config: &PipelineConfig, strict: bool) -> Vec<String> {
         .map(|p| config.places.prefix("source.input") + &p)
         .into_iter()
         .collect();
-    let of_model = model_problems(config, strict);
-    if strict && of_model.is_empty() {
-        let refused = provider(config).err().map(|e| format!("{e:#}"));
-        problems.extend(refused.map(|p| config.places.prefix("execution.provider") + &p));
-    }
-    problems.extend(of_model);
+    problems.extend(model_problems(config, strict));
     problems
 }
 
@@ -97,6 +96,15 @@ pub(super) fn model_problems(config: &PipelineConfig, strict: bool) -> Vec<Strin
     }
     let fit = Fit::plan(&contract.input, format.width, format.height, model.size);
     problems.extend(fit.err().map(|e| at("model.size", e)));
+    problems
+}
+
+/// The problems, and that of the provider where a strict check found no other: a net that cannot be is opened by none.
+fn with_provider(mut problems: Vec<String>, config: &PipelineConfig, strict: bool) -> Vec<String> {
+    if strict && problems.is_empty() {
+        let refused = provider(config).err().map(|e| format!("{e:#}"));
+        problems.extend(refused.map(|p| config.places.prefix("execution.provider") + &p));
+    }
     problems
 }
 

@@ -220,12 +220,9 @@ pub(super) fn run(stages: Stages, stop: StopFlag, progress: impl FnMut(u64) + Se
 
     let depth = if stages.live { LIVE_QUEUE_DEPTH_FRAMES } else { QUEUE_DEPTH_FRAMES };
     let room = stages.temporal.as_ref().map_or(stages.segmenters.len(), |t| t.frames_live);
-    let mut gates = Vec::new();
-    if stages.live {
-        gates.push(Gate::new(room));
-        // Frames that get a carried map have no turn at the net.
-        gates.extend(stages.turns.filter(|_| stages.temporal.is_none()));
-    }
+    let room = stages.live.then(|| Gate::new(room));
+    // Frames that get a carried map have no turn at the net.
+    let turns = stages.turns.filter(|_| stages.live && stages.temporal.is_none());
     let (tx, frames) = queues(1, depth);
     let (mut source, mut tx) = (stages.source.frames, Outbox::new(tx));
     let mut meter = Meter::new(Stage::Source, 0);
@@ -234,7 +231,8 @@ pub(super) fn run(stages: Stages, stop: StopFlag, progress: impl FnMut(u64) + Se
     crew.spawn(Stage::Source, move || {
         let source = Gated {
             source: &mut *source,
-            gates: &gates,
+            room: room.as_ref(),
+            turns: turns.as_ref(),
             host: host.as_ref(),
         };
         read(source, &mut tx, &stop, &mut meter, &told)
@@ -554,26 +552,25 @@ fn read(mut source: Gated<'_>, tx: &mut Outbox<Entered>, stop: &StopFlag, meter:
 /// A source behind gates.
 struct Gated<'s> {
     source: &'s mut dyn Source,
-    /// First that of the stream itself, then the one that it shares with others.
-    gates: &'s [Gate],
+    /// That of the stream itself, before anything is waited for.
+    room: Option<&'s Gate>,
+    /// The one that it shares with others, once there is a frame.
+    turns: Option<&'s Gate>,
     host: Option<&'s Hosting>,
 }
 
 impl Gated<'_> {
     /// The next frame, once there is room for it.
     fn next(&mut self) -> Result<Option<Entered>> {
-        let entered = match self.gates {
-            [] => self.source.next()?.map(|frame| (frame, Vec::new())),
-            [own] => {
-                let pass = own.enter();
-                self.source.next()?.map(|frame| (frame, vec![pass]))
-            }
-            [own, shared, ..] => {
-                let pass = own.enter();
-                self.source.next_in_turn(shared)?.map(|(frame, turn)| (frame, vec![pass, turn]))
-            }
+        let mut passes: Vec<_> = self.room.map(Gate::enter).into_iter().collect();
+        let frame = match self.turns {
+            None => self.source.next()?,
+            Some(turns) => self.source.next_in_turn(turns)?.map(|(frame, turn)| {
+                passes.push(turn);
+                frame
+            }),
         };
-        let Some((mut frame, passes)) = entered else { return Ok(None) };
+        let Some(mut frame) = frame else { return Ok(None) };
         if let Some(host) = self.host {
             host.pulse.read();
             host.publisher.stamp(&mut frame);

@@ -18,6 +18,7 @@ pub mod plots;
 pub mod predict;
 pub mod quantize;
 pub mod random;
+pub mod scale;
 pub mod schedule;
 pub mod train;
 pub mod weights;

@@ -6,14 +6,12 @@ pub use views::{Views, predict_views};
 
 use crate::data::Sample;
 use crate::nets::Net;
+use crate::scale::{resize_nearest, resize_rgb};
 use anyhow::{Result, anyhow};
 use burn::tensor::{Device, Tensor, TensorData};
-use fast_image_resize as resize;
 use maskline_models::contract::Layout;
 use maskline_models::fill::Filler;
 use maskline_models::{Fit, Input};
-use resize::images::{TypedImage, TypedImageRef};
-use resize::pixels::U8x3;
 
 /// Why there are no scores, and the remedy.
 pub const NO_SCORES: &str =
@@ -71,23 +69,6 @@ pub fn prepare(input: &Input, rgb: &[u8], width: usize, height: usize, asked: Op
     })
 }
 
-/// Antialiased bilinear resize of RGB bytes.
-///
-/// # Errors
-/// If a side is 0 or the bytes do not fit the size.
-pub fn resize_rgb(rgb: &[u8], from: (usize, usize), to: (usize, usize)) -> Result<Vec<u8>> {
-    if from == to {
-        return Ok(rgb.to_vec());
-    }
-    // With the pixel type named, only one of the library's eleven filters is compiled.
-    let source = TypedImageRef::<U8x3>::from_buffer(from.0 as u32, from.1 as u32, rgb)?;
-    let mut scaled = vec![0; 3 * to.0 * to.1];
-    let mut target = TypedImage::<U8x3>::from_buffer(to.0 as u32, to.1 as u32, &mut scaled)?;
-    let options = resize::ResizeOptions::new().resize_alg(resize::ResizeAlg::Convolution(resize::FilterType::Bilinear));
-    resize::Resizer::new().resize_typed(&source, &mut target, &options)?;
-    Ok(scaled)
-}
-
 /// The best class of every pixel of `[classes, pixels]` scores; of equal ones the first, and a NaN loses against any other.
 pub fn best_classes(scores: &[f32], pixels: usize) -> Vec<u8> {
     let mut best = vec![f32::NEG_INFINITY; pixels];
@@ -100,14 +81,6 @@ pub fn best_classes(scores: &[f32], pixels: usize) -> Vec<u8> {
         }
     }
     map
-}
-
-/// A plane of any values at another size: each pixel takes the one that its centre falls on.
-pub fn resize_nearest<T: Copy>(plane: &[T], from: (usize, usize), to: (usize, usize)) -> Vec<T> {
-    let nearest = |i: usize, from: usize, to: usize| ((2 * i + 1) * from / (2 * to)).min(from - 1);
-    let columns: Vec<usize> = (0..to.0).map(|x| nearest(x, from.0, to.0)).collect();
-    let rows = (0..to.1).map(|y| nearest(y, from.1, to.1) * from.0);
-    rows.flat_map(|row| columns.iter().map(move |x| plane[row + x])).collect()
 }
 
 /// The part of a plane at the model's size that the frame covers, with its size.
@@ -243,14 +216,6 @@ mod tests {
     fn the_best_class_is_the_first_of_equals_and_never_nan() {
         let scores = [1.0, f32::NAN, 0.0, 1.0, 2.0, f32::NAN, 0.5, 3.0, 0.0];
         assert_eq!(best_classes(&scores, 3), [0, 2, 0]);
-    }
-
-    #[test]
-    fn ids_go_to_another_size_by_their_centres() {
-        let ids = [1, 2, 3, 4];
-        assert_eq!(resize_nearest(&ids, (2, 2), (4, 2)), [1, 1, 2, 2, 3, 3, 4, 4]);
-        assert_eq!(resize_nearest(&ids, (2, 2), (2, 2)), ids);
-        assert_eq!(resize_nearest(&[1, 2, 3], (3, 1), (1, 1)), [2]);
     }
 
     #[test]

@@ -264,11 +264,13 @@ fn no_more_clients_than_allowed_are_let_in() {
     for _ in 0..20 {
         let mut third = Rude::new(&server);
         let _ = third.stream.write_all(b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n");
-        let ended = third.stream.read_to_end(&mut Vec::new());
+        let mut answer = Vec::new();
+        let ended = third.stream.read_to_end(&mut answer);
         assert!(
             !matches!(&ended, Err(e) if e.kind() == ErrorKind::WouldBlock),
             "still connected after {WAIT:?}"
         );
+        assert!(answer.is_empty(), "{}", String::from_utf8_lossy(&answer));
     }
     assert!(server.clients() <= 2);
 }

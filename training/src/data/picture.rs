@@ -4,8 +4,8 @@ use super::listing::Pair;
 use super::{Sample, bad};
 use crate::error::io_fault;
 use crate::metrics::IGNORE;
+use crate::scale::{resize_nearest, resize_rgb};
 use anyhow::Result;
-use image::{RgbImage, imageops};
 use maskline_models::Class;
 use std::path::Path;
 
@@ -91,30 +91,21 @@ pub fn read_pair(pair: &Pair, table: &ClassTable, size: Option<[u32; 2]>) -> Res
         rgb,
         labels,
     };
-    Ok(match size {
-        Some(size) => scaled(sample, size),
-        None => sample,
-    })
+    match size {
+        Some([width, height]) => scaled(sample, (width as usize, height as usize)),
+        None => Ok(sample),
+    }
 }
 
-fn scaled(sample: Sample, [width, height]: [u32; 2]) -> Sample {
-    let (from, to) = ((sample.width, sample.height), (width as usize, height as usize));
-    if from == to {
-        return sample;
-    }
-    let picture = RgbImage::from_raw(from.0 as u32, from.1 as u32, sample.rgb).expect("a sample holds as many bytes as its size says");
-    let nearest = |at: usize, from: usize, to: usize| (2 * at + 1) * from / (2 * to);
-    let row = |y: usize| &sample.labels[nearest(y, from.1, to.1) * from.0..][..from.0];
-    let labels = (0..to.1)
-        .flat_map(|y| (0..to.0).map(move |x| row(y)[nearest(x, from.0, to.0)]))
-        .collect();
-    Sample {
-        rgb: imageops::resize(&picture, width, height, imageops::FilterType::Triangle).into_raw(),
-        labels,
+fn scaled(sample: Sample, to: (usize, usize)) -> Result<Sample> {
+    let from = (sample.width, sample.height);
+    Ok(Sample {
+        rgb: resize_rgb(&sample.rgb, from, to)?,
+        labels: resize_nearest(&sample.labels, from, to),
         width: to.0,
         height: to.1,
         name: sample.name,
-    }
+    })
 }
 
 /// Width, height and RGB bytes of a PNG or JPEG file.

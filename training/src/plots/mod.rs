@@ -1,5 +1,5 @@
-//! Pictures about a run and its measures: curves, a confusion matrix, calibration, and predictions beside truth. All PNG, with a font of their own, so that
-//! they look the same on a machine without any.
+//! Pictures about a run and its measures: curves, a confusion matrix, calibration, and predictions beside truth. All PNG, with
+//! a font of their own, so that they look the same on a machine without any.
 
 mod confusion;
 mod curves;
@@ -16,7 +16,9 @@ pub use sheet::{samples, sheet, worst};
 use crate::data::write_rgb;
 use crate::error::{Kind, fault};
 use anyhow::Result;
+use plotters::chart::MeshStyle;
 use plotters::coord::Shift;
+use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
 use std::path::Path;
@@ -41,6 +43,14 @@ fn draw(path: &Path, size: (u32, u32), background: RGBColor, paint: impl FnOnce(
         area.present().map_err(|e| failed(&e))?;
     }
     write_rgb(path, size.0 as usize, size.1 as usize, &rgb)
+}
+
+/// Lines and letters of a chart's axes and grid.
+fn quiet_mesh(mesh: &mut MeshStyle<'_, '_, RangedCoordf64, RangedCoordf64, BitMapBackend<'_>>) {
+    mesh.light_line_style(PAPER)
+        .bold_line_style(GRID)
+        .axis_style(INK)
+        .label_style(("sans-serif", 15).into_font().color(&INK));
 }
 
 fn failed(error: &dyn std::fmt::Display) -> anyhow::Error {

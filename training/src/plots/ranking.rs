@@ -1,6 +1,6 @@
 //! ROC and precision over recall, a line a class.
 
-use super::{Area, GRID, INK, PAPER, draw, failed};
+use super::{Area, INK, PAPER, draw, failed, quiet_mesh};
 use crate::eval::{ClassRanking, Ranking};
 use anyhow::Result;
 use plotters::prelude::*;
@@ -53,16 +53,9 @@ fn chart(area: &Area<'_>, title: &str, axes: (&str, &str), lines: &[Line<'_>]) -
         .y_label_area_size(58)
         .build_cartesian_2d(0.0..1.0, 0.0..1.0)
         .map_err(|e| failed(&e))?;
-    chart
-        .configure_mesh()
-        .light_line_style(PAPER)
-        .bold_line_style(GRID)
-        .axis_style(INK)
-        .label_style(("sans-serif", 15).into_font().color(&INK))
-        .x_desc(axes.0)
-        .y_desc(axes.1)
-        .draw()
-        .map_err(|e| failed(&e))?;
+    let mut mesh = chart.configure_mesh();
+    quiet_mesh(&mut mesh);
+    mesh.x_desc(axes.0).y_desc(axes.1).draw().map_err(|e| failed(&e))?;
     for (points, color) in lines.iter().zip(COLORS.iter().cycle()) {
         let points = points.iter().copied().flatten().copied();
         chart

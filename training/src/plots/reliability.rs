@@ -1,6 +1,6 @@
 //! The reliability diagram: how often pixels of a confidence are right, and how many pixels have it.
 
-use super::{BLUE, GRID, INK, ORANGE, PAPER, draw, failed};
+use super::{BLUE, GRID, INK, ORANGE, PAPER, draw, failed, quiet_mesh};
 use crate::eval::{Bin, Calibration};
 use anyhow::Result;
 use plotters::prelude::*;
@@ -28,10 +28,7 @@ pub fn reliability(calibration: &Calibration, path: &Path) -> Result<()> {
             .build_cartesian_2d(0.0..1.0, 0.0..1.0)
             .map_err(|e| failed(&e))?;
         let mut mesh = chart.configure_mesh();
-        mesh.light_line_style(PAPER)
-            .bold_line_style(GRID)
-            .axis_style(INK)
-            .label_style(font(15));
+        quiet_mesh(&mut mesh);
         mesh.x_desc("confidence")
             .y_desc("share that is right")
             .draw()
@@ -71,10 +68,7 @@ pub fn reliability(calibration: &Calibration, path: &Path) -> Result<()> {
             .build_cartesian_2d(0.0..1.0, 0.0..100.0)
             .map_err(|e| failed(&e))?;
         let mut mesh = chart.configure_mesh();
-        mesh.light_line_style(PAPER)
-            .bold_line_style(GRID)
-            .axis_style(INK)
-            .label_style(font(15));
+        quiet_mesh(&mut mesh);
         mesh.y_labels(5).x_desc("confidence").y_desc("% of pixels");
         mesh.y_label_formatter(&|y| format!("{y:.0}")).draw().map_err(|e| failed(&e))?;
         let bars = calibration.bins.iter().enumerate();

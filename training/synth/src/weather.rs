@@ -266,9 +266,9 @@ fn zoom(canvas: &mut Canvas<'_>, rng: &mut Rng) {
     let (cx, cy) = (rng.range(0.4, 0.6) * width as f32, HORIZON * height as f32);
     let way = rng.range(0.02, 0.06);
     let shake = (rng.range(-0.006, 0.006) * width as f32, rng.range(-0.006, 0.006) * height as f32);
-    let sharp = canvas.rgb.to_vec();
+    let mut sharp = canvas.rgb.to_vec();
     let from = Canvas {
-        rgb: &mut sharp.clone(),
+        rgb: &mut sharp,
         width,
         height,
     };
