@@ -1,8 +1,13 @@
 //! Changes a picture and its labels so that a net sees more than the data holds: scale, crop, flip and rotation as one warp,
-//! then light, colour, blur and noise. What is drawn depends on the random generator alone.
+//! then light, colour, blur and noise; then the pictures of a batch are mixed with each other. What is drawn depends on the random generator alone.
 
+mod balanced;
 mod colour;
+mod mix;
 mod warp;
+
+pub use mix::Mix;
+pub(crate) use mix::mix;
 
 use crate::data::Sample;
 use crate::random::Random;
@@ -39,6 +44,20 @@ pub struct Augment {
     pub noise: f32,
     /// Share of the pictures over which hard weather is painted: night, rain, fog, glare or motion blur, each as often.
     pub weather: f32,
+    /// Share of the pictures whose cut is centred on a pixel of a class that is drawn evenly over the classes of the picture.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub balanced: f32,
+    /// How pictures of a batch are mixed with each other, if they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mix: Option<Mix>,
+    /// Share of the pictures that are mixed.
+    pub mix_share: f32,
+    /// Both parameters of the beta distribution that the share of the other picture is drawn from, in CutMix and mixup.
+    pub mix_alpha: f32,
+}
+
+fn is_zero(value: &f32) -> bool {
+    *value == 0.0
 }
 
 impl Default for Augment {
@@ -56,6 +75,10 @@ impl Default for Augment {
             blur: 0.15,
             noise: 6.0,
             weather: 0.0,
+            balanced: 0.0,
+            mix: None,
+            mix_share: 0.5,
+            mix_alpha: 1.0,
         }
     }
 }
@@ -87,6 +110,10 @@ impl Augment {
             blur: 0.0,
             noise: 0.0,
             weather: 0.0,
+            balanced: 0.0,
+            mix: None,
+            mix_share: 0.5,
+            mix_alpha: 1.0,
         }
     }
 
@@ -113,7 +140,13 @@ impl Augment {
                 list.push((key, value.to_string(), "0 up to but not including 1"));
             }
         }
-        for (key, value) in [("blur", self.blur), ("weather", self.weather)] {
+        let shares = [
+            ("blur", self.blur),
+            ("weather", self.weather),
+            ("balanced", self.balanced),
+            ("mix_share", self.mix_share),
+        ];
+        for (key, value) in shares {
             if !(0.0..=1.0).contains(&value) {
                 list.push((key, value.to_string(), "0 to 1"));
             }
@@ -124,6 +157,10 @@ impl Augment {
         if !(0.0..=64.0).contains(&self.noise) {
             list.push(("noise", self.noise.to_string(), "0 to 64"));
         }
+        // Below, nearly all numbers are 0 or 1, and none is between.
+        if !(0.05..=1.0).contains(&self.mix_alpha) {
+            list.push(("mix_alpha", self.mix_alpha.to_string(), "0.05 to 1"));
+        }
         list
     }
 
@@ -133,7 +170,8 @@ impl Augment {
         // Nothing is drawn where it is off: runs of before go on as they were.
         let hard = (self.weather > 0.0 && random.chance(self.weather)).then(|| in_weather(sample, random));
         let sample = hard.as_ref().unwrap_or(sample);
-        let affine = self.draw_affine(sample, view, random);
+        let target = (self.balanced > 0.0 && random.chance(self.balanced)).then(|| balanced::pixel(sample, random));
+        let affine = self.draw_affine(sample, view, target.flatten(), random);
         warp::picture(sample, &affine, view.width, rgb);
         warp::labels(sample, &affine, view.width, labels);
         if random.chance(self.blur) {
@@ -145,7 +183,8 @@ impl Augment {
         }
     }
 
-    fn draw_affine(&self, sample: &Sample, view: View, random: &mut Random) -> Affine {
+    /// With a `target` the view is centred on that pixel, as far as the limits below allow.
+    fn draw_affine(&self, sample: &Sample, view: View, target: Option<(usize, usize)>, random: &mut Random) -> Affine {
         let [low, high] = self.scale;
         let scale = (random.range(low.ln(), high.ln())).exp();
         let angle = random.range(-self.rotate_degrees, self.rotate_degrees).to_radians();
@@ -155,8 +194,15 @@ impl Augment {
         let step_y = sample.height as f32 / (view.nominal.1 as f32 * scale);
         let (seen_x, seen_y) = (step_x * view.width as f32, step_y * view.height as f32);
         // The window lies inside the sample if it is smaller, else the sample inside the window.
-        let shift_x = (sample.width as f32 - seen_x) * (random.unit() - 0.5);
-        let shift_y = (sample.height as f32 - seen_y) * (random.unit() - 0.5);
+        let mut shift = |target: Option<usize>, side: usize, seen: f32| {
+            let free = side as f32 - seen;
+            match target {
+                Some(at) => (at as f32 + 0.5 - side as f32 / 2.0).clamp(-free.abs() / 2.0, free.abs() / 2.0),
+                None => free * (random.unit() - 0.5),
+            }
+        };
+        let shift_x = shift(target.map(|(x, _)| x), sample.width, seen_x);
+        let shift_y = shift(target.map(|(_, y)| y), sample.height, seen_y);
         Affine::around(
             (sample.width as f32 / 2.0 + shift_x, sample.height as f32 / 2.0 + shift_y),
             (view.width as f32 / 2.0, view.height as f32 / 2.0),
@@ -298,6 +344,37 @@ mod tests {
             ..Augment::none()
         };
         assert_eq!(never.problems()[0].0, "weather");
+    }
+
+    #[test]
+    fn a_balanced_crop_has_the_rare_class_in_its_middle() {
+        let mut sample = sample();
+        sample.labels.fill(0);
+        sample.labels[5 * 24 + 9] = 7;
+        let view = View {
+            width: 5,
+            height: 5,
+            nominal: (24, 16),
+        };
+        let augment = Augment {
+            balanced: 1.0,
+            flip: true,
+            ..Augment::none()
+        };
+        let centred = |balanced: f32| {
+            let augment = Augment {
+                balanced,
+                ..augment.clone()
+            };
+            let mut labels = vec![0; 25];
+            let centre = |seed| {
+                augment.apply(&sample, view, &mut Random::of(&[seed]), &mut [0; 75], &mut labels);
+                labels[12]
+            };
+            (0..100).map(centre).filter(|label| *label == 7).count()
+        };
+        assert!((30..70).contains(&centred(1.0)), "{}", centred(1.0)); // the other half looks at class 0
+        assert!(centred(0.0) < 5, "{}", centred(0.0));
     }
 
     #[test]

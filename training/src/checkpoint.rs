@@ -4,7 +4,7 @@
 use crate::config::RunConfig;
 use crate::error::{Kind, fault, io_fault};
 use crate::metrics::Scores;
-use crate::nets::Net;
+use crate::nets::{Discriminator, Net};
 use crate::weights::Weights;
 use anyhow::Result;
 use burn::module::Module;
@@ -120,18 +120,36 @@ pub struct Checkpoint {
     parts: BTreeMap<String, Vec<u8>>,
 }
 
-/// Writes a checkpoint. `net` and `average` are nets without autodiff.
+/// The tensors of a checkpoint. Its nets are without autodiff.
+pub struct Parts<'a> {
+    /// The net as it was trained.
+    pub net: Net,
+    /// The net with averaged weights, if the run averages them.
+    pub average: Option<Net>,
+    /// The state of its optimiser.
+    pub optimizer: &'a ModuleOptimizer,
+    /// The discriminator of adversarial training and the state of its optimiser, if there is one.
+    pub adversary: Option<(Discriminator, &'a ModuleOptimizer)>,
+}
+
+/// Writes a checkpoint.
 ///
 /// # Errors
 /// If the file cannot be written (exit code 74).
-pub fn save(path: &Path, head: &Head, net: Net, average: Option<Net>, optimizer: &ModuleOptimizer) -> Result<()> {
+pub fn save(path: &Path, head: &Head, parts: Parts<'_>) -> Result<()> {
     let packed = |error: &dyn std::fmt::Display| io_fault("write", path, error);
-    let mut parts = vec![("net", net.into_record().into_bytes().map_err(|e| packed(&e))?)];
-    if let Some(average) = average {
-        parts.push(("average", average.into_record().into_bytes().map_err(|e| packed(&e))?));
+    let record = |record: ModuleRecord| record.into_bytes().map_err(|e| packed(&e));
+    let state = |optimizer: &ModuleOptimizer| optimizer.into_bytes().map_err(|e| packed(&e));
+    let mut named = vec![("net", record(parts.net.into_record())?)];
+    if let Some(average) = parts.average {
+        named.push(("average", record(average.into_record())?));
     }
-    parts.push(("optimizer", optimizer.into_bytes().map_err(|e| packed(&e))?));
-    let tensors = parts
+    named.push(("optimizer", state(parts.optimizer)?));
+    if let Some((discriminator, optimizer)) = parts.adversary {
+        named.push(("discriminator", record(discriminator.into_record())?));
+        named.push(("discriminator-optimizer", state(optimizer)?));
+    }
+    let tensors = named
         .into_iter()
         .map(|(name, bytes)| Packed::new(name.into(), DType::U8, [bytes.len()], None, bytes))
         .collect();
@@ -233,9 +251,32 @@ impl Checkpoint {
     /// # Errors
     /// If it is missing or damaged (exit code 78).
     pub fn optimizer(&self, optimizer: ModuleOptimizer) -> Result<ModuleOptimizer> {
-        let bytes = self.parts.get("optimizer").cloned();
-        let bytes = bytes.ok_or_else(|| fault(Kind::Config, "the checkpoint holds no optimiser"))?;
+        self.state("optimizer", optimizer)
+    }
+
+    /// The discriminator of adversarial training, put into one of the same shape, and the state of its optimiser, which `optimizer`
+    /// makes for it.
+    ///
+    /// # Errors
+    /// If one is missing or damaged (exit code 78).
+    pub fn adversary(
+        &self,
+        discriminator: Discriminator,
+        optimizer: impl FnOnce(&Discriminator) -> ModuleOptimizer,
+    ) -> Result<(Discriminator, ModuleOptimizer)> {
+        let record = self.record("discriminator")?;
+        let record = record.ok_or_else(|| fault(Kind::Config, "the checkpoint holds no discriminator"))?;
+        let discriminator = discriminator
+            .try_load_record(record)
+            .map_err(|e| fault(Kind::Config, format!("the checkpoint's discriminator does not fit: {e}")))?;
+        let optimizer = self.state("discriminator-optimizer", optimizer(&discriminator))?;
+        Ok((discriminator, optimizer))
+    }
+
+    fn state(&self, part: &str, optimizer: ModuleOptimizer) -> Result<ModuleOptimizer> {
+        let bytes = self.parts.get(part).cloned();
+        let bytes = bytes.ok_or_else(|| fault(Kind::Config, format!("the checkpoint holds no part {part:?}")))?;
         let loaded = optimizer.from_bytes(Bytes::from_bytes_vec(bytes));
-        loaded.map_err(|e| fault(Kind::Config, format!("the checkpoint's optimiser is damaged: {e}")))
+        loaded.map_err(|e| fault(Kind::Config, format!("the checkpoint's part {part:?} is damaged: {e}")))
     }
 }

@@ -21,6 +21,12 @@ pub struct Args {
 pub enum Command {
     /// Train the net that a configuration describes
     Train(TrainArgs),
+    /// Find a learning rate: train with growing rates and see how the loss goes
+    TuneRate(TuneRateArgs),
+    /// Cross-validate over drives: train without each in turn, and measure on it
+    Kfold(KfoldArgs),
+    /// Label pictures by a model wherever it is sure, to learn from them
+    Label(LabelArgs),
     /// Measure a checkpoint, an ONNX file or a folder of class maps on labelled pictures
     Eval(Box<EvalArgs>),
     /// Write a checkpoint as an ONNX file with its contract inside, and prove that both agree
@@ -58,6 +64,90 @@ pub struct TrainArgs {
     /// Minutes after which the run ends, in place of the configuration's
     #[arg(long, value_name = "M")]
     pub max_minutes: Option<f64>,
+}
+
+/// Arguments of `tune-rate`.
+#[derive(Debug, clap::Args)]
+pub struct TuneRateArgs {
+    /// The training configuration
+    pub config: PathBuf,
+    /// Rate of the first step
+    #[arg(long, value_name = "RATE", default_value_t = 1e-6)]
+    pub from: f64,
+    /// Rate of the last step
+    #[arg(long, value_name = "RATE", default_value_t = 1.0)]
+    pub to: f64,
+    /// Steps
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(20..))]
+    pub steps: usize,
+    /// Where tensors live: cpu or cuda
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
+    /// Threads for the arithmetic [default: all cores]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Write rate, loss and smooth loss of every step
+    #[arg(long, value_name = "FILE.csv")]
+    pub csv: Option<PathBuf>,
+    /// Draw them
+    #[arg(long, value_name = "FILE.png")]
+    pub plot: Option<PathBuf>,
+}
+
+/// Arguments of `kfold`.
+#[derive(Debug, clap::Args)]
+pub struct KfoldArgs {
+    /// The training configuration; its [[validation]] plays no part
+    pub config: PathBuf,
+    /// Drives, as the beginnings of their pictures' names, e.g. 0001TP,0006R0 [default: what names begin with, up to the first _]
+    #[arg(long, value_name = "PREFIXES", value_delimiter = ',')]
+    pub drives: Vec<String>,
+    /// Folder of the folds' runs, to go on in where it has some [default: runs/NAME-kfold]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Where tensors live: cpu or cuda
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
+    /// Threads for the arithmetic [default: all cores]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Epochs of each fold, in place of the configuration's
+    #[arg(long, value_name = "N")]
+    pub epochs: Option<u32>,
+    /// Minutes after which a fold ends, in place of the configuration's
+    #[arg(long, value_name = "M")]
+    pub max_minutes: Option<f64>,
+    /// Write all measures as JSON [default: kfold.json in the folder]
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+/// Arguments of `label`.
+#[derive(Debug, clap::Args)]
+pub struct LabelArgs {
+    /// A checkpoint (.ckpt), or an ONNX file that was exported with --logits
+    pub model: String,
+    /// Folder of pictures (PNG or JPEG), e.g. the frames of a video
+    #[arg(long, value_name = "DIR")]
+    pub images: PathBuf,
+    /// Folder for the labels: a PNG of the same name for each picture
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Pixels whose best class has a lower probability get no label
+    #[arg(long, value_name = "P", default_value_t = 0.9)]
+    pub threshold: f32,
+    /// What scores are divided by first, as `eval` finds it
+    #[arg(long, value_name = "T", default_value_t = 1.0)]
+    pub temperature: f32,
+    /// Size that the net runs at [default: as maskline runs it]
+    #[arg(long, value_name = "WxH")]
+    pub size: Option<Size>,
+    /// Head of an ONNX file, e.g. logits
+    #[arg(long, value_name = "NAME")]
+    pub head: Option<String>,
+    /// Where a checkpoint's net runs: cpu or cuda
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
 }
 
 /// Which labelled pictures.

@@ -8,6 +8,7 @@ use crate::loss::LossConfig;
 use crate::nets::{Net, NetConfig};
 use crate::optimizer::OptimizerConfig;
 use crate::schedule::Schedule;
+use crate::train::{AdversarialConfig, DistillConfig};
 use burn::tensor::Device;
 use maskline_models::Class;
 use maskline_models::contract::{Channels, Input, InputType, Layout, Resize, Size};
@@ -62,6 +63,12 @@ pub struct RunConfig {
     pub schedule: Schedule,
     /// Length and batch.
     pub train: TrainConfig,
+    /// A discriminator that the net has to pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adversarial: Option<AdversarialConfig>,
+    /// A trained net to learn from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distill: Option<DistillConfig>,
 }
 
 /// `[input]`: the size that the model is made for, and its normalisation.
@@ -270,8 +277,14 @@ impl Default for ValidateConfig {
 pub struct TrainConfig {
     /// Number of epochs.
     pub epochs: u32,
-    /// Pictures in a step.
+    /// Pictures in a batch.
     pub batch: usize,
+    /// Batches in a step, whose gradients are added up.
+    #[serde(default = "one_usize", skip_serializing_if = "is_one")]
+    pub accumulate: usize,
+    /// Ends the run after so many validations in a row without a better mIoU.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patience: Option<usize>,
     /// Ends earlier, with the learning rate following the clock where it runs ahead of the epochs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_minutes: Option<f64>,
@@ -283,6 +296,9 @@ pub struct TrainConfig {
     pub loaders: usize,
 }
 
+fn is_one(value: &usize) -> bool {
+    *value == 1
+}
 fn is_label(ids: &Ids) -> bool {
     *ids == Ids::Label
 }
@@ -384,6 +400,21 @@ impl RunConfig {
         want(self.train.epochs > 0, &["train", "epochs"], "0".into(), "at least 1");
         want(self.train.batch > 0, &["train", "batch"], "0".into(), "at least 1");
         want(self.train.loaders > 0, &["train", "loaders"], "0".into(), "at least 1");
+        want(self.train.accumulate > 0, &["train", "accumulate"], "0".into(), "at least 1");
+        let patience = self.train.patience;
+        want(patience != Some(0), &["train", "patience"], "0".into(), "at least 1");
+        want(
+            patience.is_none() || !self.validation.is_empty(),
+            &["train", "patience"],
+            format!("{}", patience.unwrap_or_default()),
+            "a [[validation]] to measure on as well",
+        );
+        want(
+            self.augment.mix.is_none() || self.train.batch > 1,
+            &["train", "batch"],
+            self.train.batch.to_string(),
+            "2 or more, because augment.mix takes the other picture from the batch",
+        );
         let minutes = self.train.max_minutes.unwrap_or(1.0);
         want(minutes > 0.0, &["train", "max_minutes"], minutes.to_string(), "more than 0");
         let minutes = self.train.checkpoint_minutes;
@@ -416,6 +447,24 @@ impl RunConfig {
         );
         for (path, found, wanted) in self.optimizer.problems() {
             want(false, &["optimizer", path], found, wanted);
+        }
+        let parts = [
+            ("adversarial", self.adversarial.as_ref().map(AdversarialConfig::problems)),
+            ("distill", self.distill.as_ref().map(DistillConfig::problems)),
+        ];
+        for (section, list) in parts {
+            for (path, found, wanted) in list.unwrap_or_default() {
+                want(false, &[section, path], found, wanted);
+            }
+        }
+        if let Some(of) = self.adversarial.as_ref().map(AdversarialConfig::multiple) {
+            let [width, height] = self.augment.crop.unwrap_or([self.input.width, self.input.height]);
+            want(
+                width.is_multiple_of(of) && height.is_multiple_of(of),
+                &["adversarial", "widths"],
+                format!("for multiples of {of}, but pictures are {width}x{height}"),
+                "fewer levels or another augment.crop",
+            );
         }
         if self.data.is_empty() {
             problems.add(&["data"], "found no [[data]], wanted at least one".into());
@@ -551,6 +600,37 @@ batch = 2
         );
         let pyramid = text.replace("kind = \"unet\"", "kind = \"fpn\"\ndepths = [0, 1]");
         assert!(RunConfig::parse(&pyramid).is_ok(), "{:?}", RunConfig::parse(&pyramid));
+    }
+
+    #[test]
+    fn parts_that_do_not_fit_each_other_are_refused_together() {
+        let text = SMALL
+            .replace("widths = [4, 8]", "widths = [4, 8]\nstochastic_depth = 0.2")
+            .replace("batch = 2", "batch = 1\npatience = 2\naccumulate = 0");
+        let errors = RunConfig::parse(&text).unwrap_err();
+        assert!(
+            errors.contains("line 6, column 1") || errors.contains("line 3, column 1"),
+            "{errors}"
+        );
+        assert!(
+            errors.contains("stochastic_depth is 0.2, but this net has no residual blocks"),
+            "{errors}"
+        );
+        let text = text.replace("stochastic_depth = 0.2\n", "")
+            + "[augment]\nmix = \"cutmix\"\nmix_alpha = 2\ncrop = [36, 36]\n[adversarial]\nrate = 0\n[distill]\nteacher = \"t.ckpt\"\ntemperature = 0\n";
+        let errors = RunConfig::parse(&text).unwrap_err();
+        for wanted in [
+            "accumulate is 0, wanted at least 1",
+            "patience is 2, wanted a [[validation]]",
+            "batch is 1, wanted 2 or more",
+            "mix_alpha is 2, wanted 0.05 to 1",
+            "rate is 0, wanted more than 0",
+            "widths is for multiples of 8, but pictures are 36x36",
+            "temperature is 0, wanted more than 0",
+        ] {
+            assert!(errors.contains(wanted), "{wanted}: {errors}");
+        }
+        assert_eq!(errors.lines().count(), 7, "{errors}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod data;
 pub mod device;
 pub mod eval;
 pub mod export;
+pub mod label;
 pub mod loss;
 pub mod nets;
 pub mod onnx_run;

@@ -1,9 +1,14 @@
 //! What training minimises: any weighted sum of the losses here, at full resolution and at a coarser one.
 
+mod boundary;
+mod distance;
+mod distillation;
 mod pixels;
 mod regions;
 mod weights;
 
+pub use boundary::boundary;
+pub use distillation::distillation;
 pub use regions::{dice, lovasz};
 pub use weights::{ClassWeights, Scheme};
 
@@ -33,6 +38,9 @@ pub struct LossConfig {
     pub dice: f32,
     /// Weight of the Lovasz-softmax loss (Berman et al. 2018); 0 for none.
     pub lovasz: f32,
+    /// Weight of the boundary loss (Kervadec et al. 2019), beside others; 0 for none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub boundary: f32,
     /// How rare classes are made to count in the cross-entropies and the focal loss.
     pub class_weights: ClassWeights,
     /// `c` of the scheme `log`, `1 / ln(c + share)`: the nearer to 1, the more rare classes count.
@@ -41,6 +49,10 @@ pub struct LossConfig {
     pub effective_beta: f64,
     /// Weight of the same loss on scores of a coarser level of the decoder (deep supervision, Lee et al. 2015); 0 for none.
     pub auxiliary: f32,
+}
+
+fn is_zero(value: &f32) -> bool {
+    *value == 0.0
 }
 
 impl Default for LossConfig {
@@ -55,6 +67,7 @@ impl Default for LossConfig {
             ohem_share: 0.0625,
             dice: 0.0,
             lovasz: 0.0,
+            boundary: 0.0,
             class_weights: ClassWeights::default(),
             log_offset: 1.02,
             effective_beta: 0.9999999,
@@ -80,11 +93,14 @@ impl LossConfig {
             }
         }
         if weights.iter().all(|(_, weight)| *weight == 0.0) {
+            // Not the boundary loss: alone it can be lowest where a class is nowhere.
             let wanted = "one of cross_entropy, focal, ohem, dice and lovasz above 0";
             list.push(("cross_entropy", "0 like all other losses".into(), wanted));
         }
-        if !(self.auxiliary >= 0.0 && self.auxiliary.is_finite()) {
-            list.push(("auxiliary", self.auxiliary.to_string(), "0 or more"));
+        for (key, weight) in [("boundary", self.boundary), ("auxiliary", self.auxiliary)] {
+            if !(weight >= 0.0 && weight.is_finite()) {
+                list.push((key, weight.to_string(), "0 or more"));
+            }
         }
         let mut within = |key, value: f64, range: std::ops::Range<f64>, wanted| {
             if !range.contains(&value) {
@@ -153,7 +169,7 @@ impl LossConfig {
     /// The loss of scores `[n, classes, h, w]` against class numbers `[n, h, w]` (or [`crate::metrics::IGNORE`]); one element.
     pub fn loss(&self, logits: Tensor<4>, labels: Tensor<3, Int>, class_weights: Option<Tensor<1>>) -> Tensor<1> {
         let (x, y, w) = (&logits, &labels, &class_weights);
-        let parts: [(f32, &dyn Fn() -> Tensor<1>); 5] = [
+        let parts: [(f32, &dyn Fn() -> Tensor<1>); 6] = [
             (self.cross_entropy, &|| {
                 pixels::cross_entropy(x.clone(), y.clone(), w.clone(), self.label_smoothing)
             }),
@@ -163,6 +179,7 @@ impl LossConfig {
             }),
             (self.dice, &|| dice(x.clone(), y.clone())),
             (self.lovasz, &|| lovasz(x.clone(), y.clone())),
+            (self.boundary, &|| boundary(x.clone(), y.clone())),
         ];
         let wanted = parts.iter().filter(|(weight, _)| *weight > 0.0);
         let sum = wanted.map(|(weight, loss)| loss().mul_scalar(*weight)).reduce(|a, b| a + b);
@@ -272,9 +289,10 @@ mod tests {
             ohem: 0.25,
             dice: 2.0,
             lovasz: 1.5,
+            boundary: 0.75,
             ..none.clone()
         };
-        let alone: [(f64, LossConfig); 5] = [
+        let alone: [(f64, LossConfig); 6] = [
             (
                 0.5,
                 LossConfig {
@@ -295,6 +313,13 @@ mod tests {
                 1.5,
                 LossConfig {
                     lovasz: 1.0,
+                    ..none.clone()
+                },
+            ),
+            (
+                0.75,
+                LossConfig {
+                    boundary: 1.0,
                     ..none.clone()
                 },
             ),
@@ -324,6 +349,7 @@ mod tests {
             ohem_share: -0.1,
             dice: f32::INFINITY,
             lovasz: -2.0,
+            boundary: -0.5,
             class_weights: ClassWeights::Explicit(vec![-1.0]),
             log_offset: 1.0,
             effective_beta: 1.0,
@@ -336,6 +362,7 @@ mod tests {
                 "focal",
                 "dice",
                 "lovasz",
+                "boundary",
                 "auxiliary",
                 "label_smoothing",
                 "focal_gamma",

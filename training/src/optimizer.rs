@@ -1,6 +1,10 @@
 //! The optimiser: SGD with momentum or AdamW, weight decay for weights alone, clipping of the whole gradient, and the moving
 //! average of the weights.
 
+mod shrink;
+
+pub use shrink::shrink;
+
 use burn::module::{Module, ModuleVisitor, Param, ParamGroup, ParamId};
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
@@ -29,6 +33,9 @@ pub struct OptimizerConfig {
     pub rate: f64,
     /// Weight decay of convolution weights; norms and biases have none.
     pub weight_decay: f32,
+    /// Weight of the L1 norm of convolution weights; norms and biases have none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub l1: f32,
     /// Momentum of SGD, first beta of AdamW.
     pub momentum: f32,
     /// Second beta of AdamW.
@@ -39,12 +46,17 @@ pub struct OptimizerConfig {
     pub ema: f32,
 }
 
+fn is_zero(value: &f32) -> bool {
+    *value == 0.0
+}
+
 impl Default for OptimizerConfig {
     fn default() -> Self {
         Self {
             kind: Kind::Adamw,
             rate: 1e-3,
             weight_decay: 1e-3,
+            l1: 0.0,
             momentum: 0.9,
             beta2: 0.999,
             clip_norm: 5.0,
@@ -69,6 +81,7 @@ impl OptimizerConfig {
             "more than 0",
         );
         want(self.weight_decay >= 0.0, "weight_decay", self.weight_decay.to_string(), "0 or more");
+        want(self.l1 >= 0.0 && self.l1.is_finite(), "l1", self.l1.to_string(), "0 or more");
         want(
             (0.0..1.0).contains(&self.momentum),
             "momentum",

@@ -3,15 +3,20 @@
 mod data;
 mod eval;
 mod export;
+mod kfold;
+mod label;
 mod nets;
 mod quantize;
 mod train;
+mod tune_rate;
 
 use crate::cli::{Args, Command};
 use crate::config::RunConfig;
 use crate::error::{Kind, fault};
 use anyhow::Result;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// Does what the arguments say.
 ///
@@ -20,6 +25,9 @@ use std::path::Path;
 pub fn run(args: Args) -> Result<()> {
     match args.command {
         Command::Train(args) => train::run(args),
+        Command::TuneRate(args) => tune_rate::run(&args),
+        Command::Kfold(args) => kfold::run(&args),
+        Command::Label(args) => label::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Quantize(args) => quantize::run(&args),
@@ -38,6 +46,24 @@ fn synth(args: &maskline_synth::cli::Args) -> Result<()> {
         };
         fault(kind, format!("{e:#}"))
     })
+}
+
+/// How many threads the arithmetic has; all cores where nothing is said.
+fn use_threads(threads: Option<usize>) -> Result<()> {
+    if let Some(threads) = threads {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+    }
+    Ok(())
+}
+
+/// Set by the first SIGINT or SIGTERM; the second one leaves at once.
+fn stop_flag() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(signal, Kind::Interrupted as i32, stop.clone())?;
+        signal_hook::flag::register(signal, stop.clone())?;
+    }
+    Ok(stop)
 }
 
 /// Reads a training configuration.

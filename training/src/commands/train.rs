@@ -1,35 +1,25 @@
 //! `train`
 
-use super::read_config;
+use super::{read_config, stop_flag, use_threads};
 use crate::cli::TrainArgs;
 use crate::error::{Kind, fault};
 use crate::metrics::table;
 use crate::{device, train};
 use anyhow::Result;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 /// Trains, and prints the best measures.
 pub fn run(args: TrainArgs) -> Result<()> {
     let mut config = read_config(&args.config)?;
     config.train.epochs = args.epochs.unwrap_or(config.train.epochs).max(1);
     config.train.max_minutes = args.max_minutes.or(config.train.max_minutes);
-    if let Some(threads) = args.threads {
-        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
-    }
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        // The first one saves, the second leaves at once.
-        signal_hook::flag::register_conditional_shutdown(signal, Kind::Interrupted as i32, stop.clone())?;
-        signal_hook::flag::register(signal, stop.clone())?;
-    }
+    use_threads(args.threads)?;
     let options = train::Options {
         out: args.out.unwrap_or_else(|| PathBuf::from("runs").join(&config.name)),
         resume: args.resume,
         device: device::choose(&args.device).map_err(|e| fault(Kind::Config, e))?,
         device_name: args.device,
-        stop,
+        stop: stop_flag()?,
     };
     // On a thread of the pool: handing every operation over from a thread outside costs two wake-ups, which a busy machine
     // turns into milliseconds.

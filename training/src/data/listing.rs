@@ -133,6 +133,18 @@ fn folders(images: &Path, labels: &Path) -> Result<Vec<Pair>> {
     layouts::paired(files(images)?, files(labels)?, images, labels)
 }
 
+/// The pictures of a folder, each with the name that a label of it has, in the order of their names.
+///
+/// # Errors
+/// If the folder cannot be read or has none (exit code 65).
+pub fn pictures(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let found: Vec<_> = files(folder)?.into_iter().collect();
+    if found.is_empty() {
+        return Err(bad(format!("{} has no pictures, wanted PNG or JPEG files", folder.display())));
+    }
+    Ok(found)
+}
+
 /// Picture files of a folder by stem; a label may be called like its picture with one of the usual endings.
 fn files(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
     let entries = std::fs::read_dir(folder).map_err(|e| bad(format!("cannot read the folder {}: {e}", folder.display())))?;

@@ -1,10 +1,11 @@
 //! Prepares batches on threads of its own, ahead of the step that needs them.
 
 use super::{Plan, Source};
-use crate::augment::{Augment, View};
+use crate::augment::{Augment, View, mix};
 use crate::random::Random;
 use maskline_models::Input;
 use maskline_models::fill::Filler;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -16,12 +17,23 @@ pub struct Batch {
     pub images: Vec<f32>,
     /// `[n, height, width]`, class numbers or [`crate::metrics::IGNORE`].
     pub labels: Vec<u8>,
+    /// The other truth, where pictures were blended with each other.
+    pub second: Option<Second>,
     /// Number of pictures.
     pub count: usize,
     /// Width in pixels.
     pub width: usize,
     /// Height in pixels.
     pub height: usize,
+}
+
+/// The truth of the pictures that were blended into those of a batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Second {
+    /// As those of the batch; the same where a picture was left as it was.
+    pub labels: Vec<u8>,
+    /// How much they count, 0-1; those of the batch count for the rest.
+    pub share: f32,
 }
 
 /// Everything that decides what a batch holds.
@@ -44,6 +56,7 @@ pub struct Recipe {
 }
 
 const PICTURE: u64 = 2;
+const MIX: u64 = 4;
 
 impl Recipe {
     /// The batch of that step; depends on nothing but the recipe, epoch and step.
@@ -67,13 +80,20 @@ impl Recipe {
             self.augment.apply(sample, view, &mut random, &mut rgb, label);
             filler.fill(&rgb, width, height, image);
         }
-        Batch {
+        let mut batch = Batch {
             images,
             labels,
+            second: None,
             count: self.batch,
             width,
             height,
-        }
+        };
+        mix(
+            &self.augment,
+            &mut batch,
+            &mut Random::of(&[self.seed, MIX, u64::from(epoch), step as u64]),
+        );
+        batch
     }
 }
 
@@ -88,14 +108,15 @@ pub struct Loader {
 const AHEAD_BATCHES: usize = 3; // per thread
 
 impl Loader {
-    /// Starts `threads` threads that prepare the batches `from..` of an epoch.
-    pub fn start(recipe: &Arc<Recipe>, epoch: u32, from: usize, threads: usize) -> Self {
+    /// Starts `threads` threads that prepare the batches `range` of an epoch.
+    pub fn start(recipe: &Arc<Recipe>, epoch: u32, range: Range<usize>, threads: usize) -> Self {
         let plan = Arc::new(Plan::new(&recipe.sources, recipe.seed, epoch));
         let (mut queues, mut handles) = (Vec::new(), Vec::new());
         for thread in 0..threads {
             let (tx, rx) = sync_channel(AHEAD_BATCHES);
             let (recipe, plan) = (recipe.clone(), plan.clone());
-            handles.push(std::thread::spawn(move || fill(&recipe, &plan, epoch, from + thread, threads, &tx)));
+            let steps = (range.start + thread..range.end).step_by(threads);
+            handles.push(std::thread::spawn(move || fill(&recipe, &plan, epoch, steps, &tx)));
             queues.push(rx);
         }
         Self {
@@ -106,8 +127,8 @@ impl Loader {
     }
 }
 
-fn fill(recipe: &Recipe, plan: &Plan, epoch: u32, from: usize, every: usize, tx: &SyncSender<Batch>) {
-    for step in (from..plan.steps(recipe.batch)).step_by(every) {
+fn fill(recipe: &Recipe, plan: &Plan, epoch: u32, steps: impl Iterator<Item = usize>, tx: &SyncSender<Batch>) {
+    for step in steps {
         if tx.send(recipe.batch(plan, epoch, step)).is_err() {
             break; // the training left first
         }

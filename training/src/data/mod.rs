@@ -10,9 +10,9 @@ mod picture;
 mod synth;
 
 pub use draw::Plan;
-pub use listing::Pair;
-pub use loader::{Batch, Loader, Recipe};
-pub use picture::{ClassTable, read_ids, write_rgb};
+pub use listing::{Pair, pictures};
+pub use loader::{Batch, Loader, Recipe, Second};
+pub use picture::{ClassTable, read_ids, read_unlabelled, write_ids, write_rgb};
 
 use crate::config::{DataConfig, DataKind};
 use crate::error::{Kind, fault};
@@ -93,6 +93,14 @@ fn whole(read: Vec<Result<Sample>>) -> Result<Vec<Sample>> {
     let more = failures.len().saturating_sub(MOST_NAMED);
     let more = (more > 0).then(|| format!("and {more} more"));
     Err(bad(named.chain(more).collect::<Vec<_>>().join("\n")))
+}
+
+/// The names of the pictures of an entry that is on disk.
+///
+/// # Errors
+/// As [`Source::load`], as far as no picture is read.
+pub fn names(config: &DataConfig) -> Result<Vec<String>> {
+    Ok(listing::pairs(config)?.iter().map(Pair::name).collect())
 }
 
 /// From the ids in an entry's files to the classes.

@@ -97,6 +97,21 @@ pub fn read_pair(pair: &Pair, table: &ClassTable, size: Option<[u32; 2]>) -> Res
     }
 }
 
+/// Reads a picture of which there are no labels.
+///
+/// # Errors
+/// If it cannot be read (exit code 65).
+pub fn read_unlabelled(name: &str, path: &Path) -> Result<Sample> {
+    let (width, height, rgb) = read_rgb(path)?;
+    Ok(Sample {
+        name: name.into(),
+        width,
+        height,
+        rgb,
+        labels: vec![IGNORE; width * height],
+    })
+}
+
 fn scaled(sample: Sample, to: (usize, usize)) -> Result<Sample> {
     let from = (sample.width, sample.height);
     Ok(Sample {
@@ -161,6 +176,22 @@ pub fn write_rgb(path: &Path, width: usize, height: usize, rgb: &[u8]) -> Result
         width as u32,
         height as u32,
         image::ColorType::Rgb8,
+        image::ImageFormat::Png,
+    )
+    .map_err(|e| io_fault("write", path, e))
+}
+
+/// Writes a grey PNG whose pixel values are class ids.
+///
+/// # Errors
+/// If the file cannot be written (exit code 74).
+pub fn write_ids(path: &Path, width: usize, height: usize, ids: &[u8]) -> Result<()> {
+    image::save_buffer_with_format(
+        path,
+        ids,
+        width as u32,
+        height as u32,
+        image::ColorType::L8,
         image::ImageFormat::Png,
     )
     .map_err(|e| io_fault("write", path, e))

@@ -47,9 +47,15 @@ impl Fpn {
         let deepest = widths[widths.len() - 1];
         let pixels = 3 * config.stem_stride * config.stem_stride;
         let inputs = std::iter::once(&pixels).chain(widths);
+        let all = config.depths.iter().sum();
+        let mut block = 0;
+        let mut residual = |channels| {
+            block += 1;
+            Residual::new(config, channels, device).at_depth(config, block, all)
+        };
         let level = |((input, output), depth): ((&usize, &usize), &usize)| Level {
             first: Unit::new(config, [*input, *output], device),
-            blocks: (0..*depth).map(|_| Residual::new(config, *output, device)).collect(),
+            blocks: (0..*depth).map(|_| residual(*output)).collect(),
         };
         let step = |pair: &[usize]| Step {
             up: Up::new([pair[1], pair[0]], 1.0, device),

@@ -5,7 +5,7 @@ use crate::ops;
 use burn::module::{Module, Param};
 use burn::nn::{BatchNorm, BatchNormConfig, Initializer};
 use burn::tensor::activation::relu;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Distribution, Tensor};
 
 /// Normally distributed weights with variance `gain / fan_in` (He et al. 2015: gain 2 where a ReLU follows).
 fn weights(shape: [usize; 4], fan_in: usize, gain: f64, device: &Device) -> Param<Tensor<4>> {
@@ -108,12 +108,16 @@ impl Activation {
 
     /// ReLU of the normalised `x` and `skip`, both `[n, c, h, w]`
     pub(super) fn forward_add(&self, x: Tensor<4>, skip: Tensor<4>) -> Tensor<4> {
-        let x = match &self.norm {
+        ops::add_relu(self.normalised(x), skip)
+    }
+
+    /// `x` normalised, without a ReLU
+    fn normalised(&self, x: Tensor<4>) -> Tensor<4> {
+        match &self.norm {
             None => x,
             Some(norm) if !trains(norm, &x) => norm.forward(x),
             Some(norm) => normalise(norm, x, false),
-        };
-        ops::add_relu(x, skip)
+        }
     }
 }
 
@@ -162,6 +166,11 @@ impl Unit {
         self.activation.forward_add(self.convolve(x), skip)
     }
 
+    /// The same without a ReLU
+    fn normalised(&self, x: Tensor<4>) -> Tensor<4> {
+        self.activation.normalised(self.convolve(x))
+    }
+
     fn convolve(&self, x: Tensor<4>) -> Tensor<4> {
         let x = match &self.depthwise {
             Some(depthwise) => depthwise.forward(x),
@@ -197,6 +206,8 @@ impl Block {
 pub(super) struct Residual {
     first: Unit,
     second: Unit,
+    /// How often the units are there in training, above 0 and up to 1.
+    survival: f64,
 }
 
 impl Residual {
@@ -204,11 +215,29 @@ impl Residual {
         Self {
             first: Unit::new(config, [channels; 2], device),
             second: Unit::new(config, [channels; 2], device),
+            survival: 1.0,
         }
+    }
+
+    /// The same block with stochastic depth (Huang et al. 2016): number `block` of `blocks` in the net, from 1, which are left out of
+    /// training steps the more often the deeper they lie, the last one with the configuration's probability.
+    pub(super) fn at_depth(mut self, config: &NetConfig, block: usize, blocks: usize) -> Self {
+        self.survival = 1.0 - config.stochastic_depth * block as f64 / blocks as f64;
+        self
     }
 
     /// `[n, c, h, w]` to the same
     pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        self.second.forward_add(self.first.forward(x.clone()), x)
+        if self.survival == 1.0 || !x.device().is_autodiff() {
+            return self.second.forward_add(self.first.forward(x.clone()), x);
+        }
+        // Of the device's generator, as dropout: the seed of the step decides.
+        let drawn: f32 = Tensor::<1>::random([1], Distribution::Default, &x.device()).into_scalar();
+        if f64::from(drawn) >= self.survival {
+            return x; // what comes from a ReLU passes one unchanged
+        }
+        // What is missing at times counts more while it is there, so that nothing has to change after training.
+        let y = self.second.normalised(self.first.forward(x.clone()));
+        ops::add_relu(y.div_scalar(self.survival), x)
     }
 }

@@ -6,6 +6,7 @@
 
 mod attention;
 mod cost;
+mod discriminator;
 mod fpn;
 mod layers;
 mod net;
@@ -13,6 +14,7 @@ mod stem;
 mod unet;
 
 pub use cost::Cost;
+pub use discriminator::Discriminator;
 pub use net::Net;
 
 use burn::tensor::Device;
@@ -80,6 +82,10 @@ pub struct NetConfig {
     /// Share of the coarsest level's values that are zeroed in training.
     #[serde(default)]
     pub dropout: f64,
+    /// Probability with which the deepest residual block is left out of a training step, feature pyramid net only; the others' falls
+    /// evenly towards the first (Huang et al. 2016).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub stochastic_depth: f64,
     /// Heads of self-attention at the coarsest level, attention U-Net only; 0 for none.
     #[serde(default)]
     pub heads: usize,
@@ -87,6 +93,10 @@ pub struct NetConfig {
 
 fn default_widths() -> Vec<usize> {
     vec![24, 48, 96, 128, 160]
+}
+
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 fn default_stem_stride() -> usize {
@@ -108,6 +118,7 @@ impl NetConfig {
             stem_stride: default_stem_stride(),
             separable: false,
             dropout: 0.0,
+            stochastic_depth: 0.0,
             heads: 0,
         }
     }
@@ -127,6 +138,15 @@ impl NetConfig {
             return Err(format!("dropout is {}, wanted 0 up to but not including 1", self.dropout));
         }
         self.check_depths()?;
+        let drop = self.stochastic_depth;
+        if !(0.0..1.0).contains(&drop) {
+            return Err(format!("stochastic_depth is {drop}, wanted 0 up to but not including 1"));
+        }
+        if drop > 0.0 && self.depths.iter().all(|d| *d == 0) {
+            return Err(format!(
+                "stochastic_depth is {drop}, but this net has no residual blocks: take kind = \"fpn\" with depths, or leave it out"
+            ));
+        }
         let deepest = self.widths[self.widths.len() - 1];
         match (self.kind, self.heads) {
             (_, 0) => Ok(()),

@@ -4,12 +4,14 @@
 mod confusion;
 mod curves;
 mod ranking;
+mod rates;
 mod reliability;
 mod sheet;
 
 pub use confusion::confusion;
 pub use curves::curves;
 pub use ranking::ranking;
+pub use rates::rates;
 pub use reliability::reliability;
 pub use sheet::{samples, sheet, worst};
 
@@ -121,6 +123,38 @@ mod tests {
         worst(&[frame.clone(), frame], &driving_classes(), &at("worst.png")).unwrap();
         let picture = image::open(at("worst.png")).unwrap().into_rgb8();
         assert_eq!(picture.pixels().filter(|p| p.0 == [230, 40, 40]).count(), 2 * 600);
+    }
+
+    #[test]
+    fn a_sweep_of_rates_is_drawn_with_its_suggestion() {
+        use crate::train::sweep::{Point, Suggestion};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rates.png");
+        let point = |i: i32| Point {
+            rate: 10f64.powf(-5.0 + 0.1 * f64::from(i)),
+            loss: f64::from((i - 30).pow(2)) / 900.0,
+            smooth: f64::from((i - 30).pow(2)) / 900.0,
+        };
+        let points: Vec<Point> = (0..50).map(point).collect();
+        let suggestion = Suggestion {
+            steepest: 1e-3,
+            least: 1e-2,
+        };
+        rates(&points, Some(suggestion), &path).unwrap();
+        assert!(ink(&path, [255; 3]) > 0.01);
+        let orange = |path: &Path| {
+            image::open(path)
+                .unwrap()
+                .into_rgb8()
+                .pixels()
+                .filter(|p| p.0 == [205, 96, 24])
+                .count()
+        };
+        assert!(orange(&path) > 400);
+        for points in [&points[..1], &[]] {
+            rates(points, None, &path).unwrap();
+        }
+        assert_eq!(orange(&path), 0);
     }
 
     #[test]

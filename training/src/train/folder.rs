@@ -8,6 +8,9 @@ use crate::plots;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 
+/// What is written last of all.
+const END: &str = "best.json";
+
 /// The files of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunFolder(PathBuf);
@@ -39,6 +42,16 @@ impl RunFolder {
                 Ok(folder)
             }
         }
+    }
+
+    /// The folder at that place, whatever is in it.
+    pub fn find(path: &Path) -> Self {
+        Self(path.to_path_buf())
+    }
+
+    /// Whether it holds a run that came to its end.
+    pub fn is_finished(&self) -> bool {
+        self.0.join(END).is_file()
     }
 
     /// The checkpoint to go on from.
@@ -94,7 +107,7 @@ impl RunFolder {
     /// If a file cannot be written (exit code 74).
     pub fn write_end(&self, head: &Head) -> Result<()> {
         let json = serde_json::to_string_pretty(&head.progress.best).map_err(|e| io_fault("write", &self.0, e))?;
-        self.write("best.json", &(json + "\n"))
+        self.write(END, &(json + "\n"))
     }
 }
 
@@ -121,6 +134,7 @@ pub fn same_run(head: &Head, config: &RunConfig) -> Result<()> {
         config.train.max_minutes = None;
         config.train.checkpoint_minutes = 0.0;
         config.train.loaders = 1;
+        config.train.patience = None;
         config.validate = Default::default();
         config.validation.clear();
         config.init = None;

@@ -1,25 +1,28 @@
 //! A training run: epochs of steps, validation, checkpoints, and a folder that holds everything about it.
 
+mod adversary;
 mod folder;
+pub mod folds;
+mod learner;
 mod live;
+pub mod sweep;
+mod teacher;
 mod validate;
 
+pub use adversary::AdversarialConfig;
 pub use folder::RunFolder;
+pub use teacher::DistillConfig;
 
 use crate::checkpoint::{Checkpoint, EpochRow, Head, Progress};
 use crate::config::RunConfig;
 use crate::data::{Batch, Loader, Plan, Recipe, Source, class_counts};
 use crate::error::{Kind, fault};
 use crate::metrics::{Scores, scored_names};
-use crate::nets::Net;
-use crate::optimizer::clip;
-use crate::random::Random;
-use crate::weights::Weights;
 use anyhow::Result;
-use burn::module::Module;
-use burn::optim::{GradientsParams, ModuleOptimizer};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::Device;
+use learner::Learner;
 use live::Live;
+use maskline_models::Class;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -71,12 +74,8 @@ struct Run {
     folder: RunFolder,
     recipe: Arc<Recipe>,
     validation: Vec<Source>,
-    class_weights: Option<Tensor<1>>,
-    net: Net,
-    optimizer: ModuleOptimizer,
-    average: Option<Weights>,
+    learner: Learner,
     plain: Device,
-    device: Device, // with autodiff
     live: Live,
     scores: Option<Scores>,
     before_s: f64, // of earlier sittings
@@ -84,56 +83,31 @@ struct Run {
     saved: Instant,
 }
 
-const STEP: u64 = 3;
-
 impl Run {
     fn start(config: &RunConfig, options: &Options) -> Result<Self> {
         let classes = config.read_classes().map_err(|e| fault(Kind::Config, e))?;
         let folder = RunFolder::open(&options.out, options.resume)?;
         let nominal = (config.input.width, config.input.height);
-        let sources = Source::load_all(&config.data, &classes, nominal)?;
+        let (recipe, class_weights) = recipe(config, &classes)?;
         let validation = Source::load_all(&config.validation, &classes, nominal)?;
-        let scored = scored_names(&classes).len();
-        let weights = config
-            .loss
-            .weights(&class_counts(&sources, scored))
-            .map_err(|e| fault(Kind::Config, e))?;
-        let [width, height] = config.augment.crop.unwrap_or([nominal.0, nominal.1]);
-        let recipe = Recipe {
-            sources,
-            augment: config.augment.clone(),
-            input: config.contract_input(),
-            size: (width as usize, height as usize),
-            nominal: (nominal.0 as usize, nominal.1 as usize),
-            batch: config.train.batch,
-            seed: config.seed,
-        };
-        let device = options.device.clone().autodiff();
-        device.seed(config.seed);
         let mut head = Head::new(config.clone(), classes, folder::origin(&options.device_name));
         let live = Live::new();
-        let (net, optimizer, average) = if options.resume {
-            let checkpoint = Checkpoint::read(&folder.last())?;
+        let checkpoint = options.resume.then(|| Checkpoint::read(&folder.last())).transpose()?;
+        if let Some(checkpoint) = &checkpoint {
             folder::same_run(&checkpoint.head, config)?;
             head.progress = checkpoint.head.progress.clone();
             head.origin = checkpoint.head.origin.clone();
-            let net = checkpoint.net(&device)?;
-            let optimizer = checkpoint.optimizer(config.optimizer.init(&net))?;
-            let average = checkpoint.average(&options.device)?;
             live.line(&format!(
                 "resumed after epoch {} and {} steps",
                 head.progress.epoch, head.progress.step_in_epoch
             ));
-            (net, optimizer, average)
-        } else {
-            let mut net = config.init_net(scored, &device);
-            if let Some(path) = &config.init {
-                net = take_weights(net, path, &options.device, &live)?;
-            }
-            let average = (config.optimizer.ema > 0.0).then(|| Weights::of(&net.valid()));
-            (net.clone(), config.optimizer.init(&net), average)
-        };
-        let cost = config.net.cost(scored, nominal.1 as usize, nominal.0 as usize);
+        }
+        let mut learner = Learner::new(config, &head.classes, class_weights, checkpoint.as_ref(), &options.device)?;
+        if let (Some(path), None) = (&config.init, &checkpoint) {
+            let (taken, all) = learner.take_weights(path)?;
+            live.line(&format!("took {taken} of {all} tensors from {}", path.display()));
+        }
+        let cost = config.net.cost(head.scored(), nominal.1 as usize, nominal.0 as usize);
         folder.write_start(&head, cost)?;
         let count = |list: &[Source]| list.iter().map(|s| s.samples.len()).sum::<usize>();
         for source in &recipe.sources {
@@ -142,7 +116,7 @@ impl Run {
         live.line(&format!(
             "measuring on {} pictures; {} parameters",
             count(&validation),
-            net.num_params()
+            learner.parameters()
         ));
         Ok(Self {
             before_s: head.progress.elapsed_s,
@@ -150,12 +124,8 @@ impl Run {
             folder,
             recipe: Arc::new(recipe),
             validation,
-            class_weights: weights.map(|w| Tensor::from_floats(w.as_slice(), &device)),
-            net,
-            optimizer,
-            average,
+            learner,
             plain: options.device.clone(),
-            device,
             live,
             scores: None,
             begun: Instant::now(),
@@ -170,19 +140,19 @@ impl Run {
     /// Trains to the end; false if it was stopped.
     fn epochs(&mut self, options: &Options) -> Result<bool> {
         let epochs = self.head.config.train.epochs;
-        while self.head.progress.epoch < epochs {
+        let accumulate = self.head.config.train.accumulate;
+        while self.head.progress.epoch < epochs && !self.out_of_patience() {
             let epoch = self.head.progress.epoch;
-            let steps = Plan::new(&self.recipe.sources, self.recipe.seed, epoch).steps(self.recipe.batch);
+            let steps = Plan::new(&self.recipe.sources, self.recipe.seed, epoch).steps(self.recipe.batch * accumulate);
             let started = (Instant::now(), self.head.progress.step_in_epoch);
-            let mut loader = Loader::start(&self.recipe, epoch, started.1, self.head.config.train.loaders);
+            let range = started.1 * accumulate..steps * accumulate;
+            let mut loader = Loader::start(&self.recipe, epoch, range, self.head.config.train.loaders);
             let mut rate = 0.0;
             // At least one step, so that an epoch that begins after the time is over has a loss.
             while self.head.progress.step_in_epoch < steps && (self.head.progress.step_in_epoch == 0 || self.share(steps) < 1.0) {
-                let batch = loader
-                    .next()
-                    .ok_or_else(|| fault(Kind::Internal, "a thread that prepares pictures ended early"))?;
+                let batches = step_of(&mut loader, accumulate)?;
                 rate = self.rate(steps);
-                let loss = self.step(batch, rate)?;
+                let loss = self.learner.step(batches, self.head.progress.step, rate)?;
                 self.head.progress.loss_sum += f64::from(loss);
                 self.head.progress.step_in_epoch += 1;
                 self.head.progress.step += 1;
@@ -203,8 +173,23 @@ impl Run {
                 break;
             }
         }
+        if self.out_of_patience() {
+            let epoch = self.head.progress.best.as_ref().map_or(0, |best| best.epoch);
+            self.live.line(&format!(
+                "ended: no better mIoU since epoch {epoch}, and train.patience is {}",
+                self.head.config.train.patience.unwrap_or_default()
+            ));
+        }
         self.folder.write_end(&self.head)?;
         Ok(true)
+    }
+
+    /// Whether the last validations, as many as the configuration has patience for, were no better than one before.
+    fn out_of_patience(&self) -> bool {
+        let progress = &self.head.progress;
+        let best = progress.best.as_ref().map_or(0, |best| best.epoch);
+        let since = progress.history.iter().filter(|row| row.epoch > best && row.miou.is_some()).count();
+        self.head.config.train.patience.is_some_and(|patience| since >= patience)
     }
 
     /// Share of the run that is done, 0-1: of the epochs or of the time, whichever is further.
@@ -224,42 +209,6 @@ impl Run {
         config.optimizer.rate * config.schedule.factor(self.head.progress.step, self.share(steps))
     }
 
-    /// One step; gives its loss.
-    fn step(&mut self, batch: Batch, rate: f64) -> Result<f32> {
-        let config = &self.head.config;
-        // Dropout draws from the device's generator: seeded for each step, so that a resumed run draws the same.
-        self.device.seed(Random::of(&[config.seed, STEP, self.head.progress.step]).bits());
-        let (n, h, w) = (batch.count, batch.height, batch.width);
-        let images = Tensor::<4>::from_data(TensorData::new(batch.images, [n, 3, h, w]), &self.device);
-        let labels: Vec<i32> = batch.labels.into_iter().map(i32::from).collect();
-        let labels = Tensor::<3, Int>::from_data(TensorData::new(labels, [n, h, w]), &self.device);
-        let (logits, coarse) = self.net.forward_auxiliary(images); // [n, classes, h, w]
-        let loss = config.loss.with_auxiliary(logits, coarse, labels, self.class_weights.clone());
-        let value: f32 = loss.clone().into_scalar();
-        if !value.is_finite() {
-            return Err(fault(
-                Kind::Config,
-                format!(
-                    "the loss is {value} at step {}: lower optimizer.rate or set optimizer.clip_norm",
-                    self.head.progress.step
-                ),
-            ));
-        }
-        let grads = GradientsParams::from_grads(loss.backward(), &self.net);
-        let grads = if config.optimizer.clip_norm > 0.0 {
-            clip(&self.net, grads, config.optimizer.clip_norm).0
-        } else {
-            grads
-        };
-        self.net = self.optimizer.step(rate, self.net.clone(), grads);
-        if let Some(average) = &mut self.average {
-            // A young average follows quickly, or it would remember the random first weights.
-            let young = (1.0 + self.head.progress.step as f32) / (10.0 + self.head.progress.step as f32);
-            average.average(Weights::of(&self.net), config.optimizer.ema.min(young));
-        }
-        Ok(value)
-    }
-
     fn show(&mut self, steps: usize, loss: f32, rate: f64) {
         let share = self.share(steps);
         let miou = self.head.progress.history.iter().rev().find_map(|row| row.miou);
@@ -269,7 +218,7 @@ impl Run {
             epochs: self.head.config.train.epochs,
             step: self.head.progress.step_in_epoch,
             steps,
-            pictures: self.recipe.batch,
+            pictures: self.recipe.batch * self.head.config.train.accumulate,
             loss,
             rate,
             miou,
@@ -281,7 +230,8 @@ impl Run {
     fn end_epoch(&mut self, steps: usize, rate: f64, over: bool, started: (Instant, usize)) -> Result<()> {
         let done = self.head.progress.step_in_epoch;
         let trained_s = started.0.elapsed().as_secs_f64();
-        let images_per_s = ((done - started.1) * self.recipe.batch) as f64 / trained_s.max(1e-9);
+        let pictures = (done - started.1) * self.recipe.batch * self.head.config.train.accumulate;
+        let images_per_s = pictures as f64 / trained_s.max(1e-9);
         let epoch = self.head.progress.epoch + 1;
         let due = over || epoch.is_multiple_of(self.head.config.validate.every_epochs);
         let scores = if due && !self.validation.is_empty() {
@@ -327,18 +277,15 @@ impl Run {
         self.folder.write_epoch(&self.head.progress)
     }
 
-    /// The net that is measured and exported: with averaged weights where the run has them.
-    fn measured_net(&self) -> Net {
-        let net = self.net.valid();
-        match &self.average {
-            Some(average) => average.put_into(net).0,
-            None => net,
-        }
-    }
-
     fn validate(&mut self) -> Result<Scores> {
         let names = scored_names(&self.head.classes);
-        validate::measure(self.measured_net(), &self.plain, &self.recipe.input, &self.validation, &names)
+        validate::measure(
+            self.learner.measured_net(),
+            &self.plain,
+            &self.recipe.input,
+            &self.validation,
+            &names,
+        )
     }
 
     fn write_sheet(&self) -> Result<()> {
@@ -348,7 +295,7 @@ impl Run {
             &self.validation
         };
         validate::sheet(
-            self.measured_net(),
+            self.learner.measured_net(),
             &self.plain,
             &self.recipe.input,
             sources,
@@ -359,27 +306,36 @@ impl Run {
 
     fn save(&mut self, path: &Path) -> Result<()> {
         self.head.progress.elapsed_s = self.elapsed_s();
-        let average = self.average.as_ref().map(|_| self.measured_net());
-        crate::checkpoint::save(path, &self.head, self.net.valid(), average, &self.optimizer)?;
+        crate::checkpoint::save(path, &self.head, self.learner.parts())?;
         self.saved = Instant::now();
         Ok(())
     }
 }
 
-fn take_weights(net: Net, path: &Path, plain: &Device, live: &Live) -> Result<Net> {
-    let other = Weights::of(&Checkpoint::read(path)?.best_net(plain)?);
-    let all = Weights::of(&net.valid()).len();
-    let (net, taken) = other.put_into(net);
-    if taken == 0 {
-        return Err(fault(
-            Kind::Config,
-            format!(
-                "init = {}: none of its {} tensors has a name and shape of this net",
-                path.display(),
-                other.len()
-            ),
-        ));
+/// What batches are made of, and the weights of the classes.
+fn recipe(config: &RunConfig, classes: &[Class]) -> Result<(Recipe, Option<Vec<f32>>)> {
+    let nominal = (config.input.width, config.input.height);
+    let sources = Source::load_all(&config.data, classes, nominal)?;
+    let counts = class_counts(&sources, scored_names(classes).len());
+    let weights = config.loss.weights(&counts).map_err(|e| fault(Kind::Config, e))?;
+    let [width, height] = config.augment.crop.unwrap_or([nominal.0, nominal.1]);
+    let recipe = Recipe {
+        sources,
+        augment: config.augment.clone(),
+        input: config.contract_input(),
+        size: (width as usize, height as usize),
+        nominal: (nominal.0 as usize, nominal.1 as usize),
+        batch: config.train.batch,
+        seed: config.seed,
+    };
+    Ok((recipe, weights))
+}
+
+/// The batches of one step.
+fn step_of(loader: &mut Loader, accumulate: usize) -> Result<Vec<Batch>> {
+    let batches: Vec<Batch> = loader.take(accumulate).collect();
+    if batches.len() < accumulate {
+        return Err(fault(Kind::Internal, "a thread that prepares pictures ended early"));
     }
-    live.line(&format!("took {taken} of {all} tensors from {}", path.display()));
-    Ok(net)
+    Ok(batches)
 }

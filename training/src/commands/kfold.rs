@@ -1,0 +1,70 @@
+//! `kfold`
+
+use super::{read_config, stop_flag, use_threads};
+use crate::cli::KfoldArgs;
+use crate::device;
+use crate::error::{Kind, fault, io_fault};
+use crate::train::Options;
+use crate::train::folds::{Folds, cross_validate, drives};
+use anyhow::Result;
+use std::path::PathBuf;
+
+/// Trains and measures every fold, and prints a row for each.
+pub fn run(args: &KfoldArgs) -> Result<()> {
+    let mut config = read_config(&args.config)?;
+    config.train.epochs = args.epochs.unwrap_or(config.train.epochs).max(1);
+    config.train.max_minutes = args.max_minutes.or(config.train.max_minutes);
+    let drives = if args.drives.is_empty() {
+        drives(&config)?
+    } else {
+        args.drives.clone()
+    };
+    use_threads(args.threads)?;
+    let options = Options {
+        out: args
+            .out
+            .clone()
+            .unwrap_or_else(|| PathBuf::from("runs").join(format!("{}-kfold", config.name))),
+        resume: false,
+        device: device::choose(&args.device).map_err(|e| fault(Kind::Config, e))?,
+        device_name: args.device.clone(),
+        stop: stop_flag()?,
+    };
+    // On a thread of the pool, as `train`.
+    let Some(folds) = rayon::scope(|_| cross_validate(&config, &drives, &options))? else {
+        return Err(fault(
+            Kind::Interrupted,
+            "interrupted; everything up to the last step is saved: the same command goes on",
+        ));
+    };
+    println!("{}", table(&folds));
+    let path = args.json.clone().unwrap_or_else(|| options.out.join("kfold.json"));
+    let json = serde_json::to_string_pretty(&folds)?;
+    std::fs::write(&path, json + "\n").map_err(|e| io_fault("write", &path, e))
+}
+
+/// A row a fold, then their mean.
+fn table(folds: &Folds) -> String {
+    let mut text = format!(
+        "{:20} {:>8} {:>8} {:>17} {:>14}\n",
+        "held out", "pictures", "mIoU %", "pixel accuracy %", "best epoch %"
+    );
+    for fold in &folds.folds {
+        text += &format!(
+            "{:20} {:8} {:8.2} {:17.2} {:14.2}\n",
+            fold.drive,
+            fold.pictures,
+            100.0 * fold.last.miou,
+            100.0 * fold.last.pixel_accuracy,
+            100.0 * fold.best.miou
+        );
+    }
+    text + &format!(
+        "{:20} {:>8} {:8.2} {:17.2}   deviation of the mIoU {:.2}",
+        "mean",
+        "",
+        100.0 * folds.mean_miou,
+        100.0 * folds.mean_pixel_accuracy,
+        100.0 * folds.deviation
+    )
+}

@@ -1,0 +1,49 @@
+//! `tune-rate`
+
+use super::{read_config, stop_flag, use_threads};
+use crate::cli::TuneRateArgs;
+use crate::error::{Kind, fault, io_fault};
+use crate::train::sweep::{Sweep, csv, suggest};
+use crate::{device, plots};
+use anyhow::Result;
+
+/// Sweeps the learning rate and says which one to try.
+pub fn run(args: &TuneRateArgs) -> Result<()> {
+    if !(args.from > 0.0 && args.from < args.to && args.to.is_finite()) {
+        let line = format!(
+            "--from is {} and --to is {}, wanted numbers above 0, the smaller first",
+            args.from, args.to
+        );
+        return Err(fault(Kind::Usage, line));
+    }
+    let config = read_config(&args.config)?;
+    let device = device::choose(&args.device).map_err(|e| fault(Kind::Config, e))?;
+    use_threads(args.threads)?;
+    let sweep = Sweep {
+        from: args.from,
+        to: args.to,
+        steps: args.steps,
+    };
+    let stop = stop_flag()?;
+    // On a thread of the pool, as `train`.
+    let points = rayon::scope(|_| sweep.run(&config, &device, &stop))?;
+    let found = suggest(&points);
+    if let Some(path) = &args.csv {
+        std::fs::write(path, csv(&points)).map_err(|e| io_fault("write", path, e))?;
+    }
+    if let Some(path) = &args.plot {
+        plots::rates(&points, found, path)?;
+    }
+    let last = points.last().map_or(0.0, |p| p.rate);
+    println!("{} steps with rates from {:.1e} to {last:.1e}", points.len(), args.from);
+    match found {
+        Some(found) => println!(
+            "rate = {:.1e}   the loss falls most steeply there; it is least at {:.1e}, and a tenth of that is {:.1e}",
+            found.steepest,
+            found.least,
+            0.1 * found.least
+        ),
+        None => println!("the loss does not fall: begin lower with --from, or take more --steps"),
+    }
+    Ok(())
+}

@@ -1,0 +1,252 @@
+//! Cross-validation over drives: for each drive a run that never sees it and is measured on it.
+
+use super::folder::same_run;
+use super::{Options, RunFolder, run};
+use crate::checkpoint::{Checkpoint, Progress};
+use crate::config::{DataConfig, DataKind, RunConfig};
+use crate::data::names;
+use crate::error::{Kind, fault};
+use crate::metrics::Scores;
+use anyhow::Result;
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+/// One drive held out.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Fold {
+    /// The beginning of its pictures' names.
+    pub drive: String,
+    /// How many of them were measured.
+    pub pictures: usize,
+    /// The run's folder.
+    pub folder: PathBuf,
+    /// The net of the last epoch, which nothing of the drive has chosen.
+    pub last: Measured,
+    /// The best epoch on the drive itself, which flatters.
+    pub best: Measured,
+    /// All measures of the best epoch.
+    pub best_scores: Scores,
+}
+
+/// A net on a drive.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Measured {
+    /// Its epoch.
+    pub epoch: u32,
+    /// Mean IoU.
+    pub miou: f64,
+    /// Share of the labelled pixels that are right.
+    pub pixel_accuracy: f64,
+}
+
+/// Every drive in its turn.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Folds {
+    /// The configuration's name.
+    pub name: String,
+    /// A fold a drive.
+    pub folds: Vec<Fold>,
+    /// Mean over the folds of the last epochs' mean IoU, each fold counting the same.
+    pub mean_miou: f64,
+    /// Their standard deviation.
+    pub deviation: f64,
+    /// Mean of the last epochs' pixel accuracy.
+    pub mean_pixel_accuracy: f64,
+}
+
+impl Folds {
+    /// The measures of these folds together; there is at least one.
+    pub fn new(name: &str, folds: Vec<Fold>) -> Self {
+        let mean = |value: &dyn Fn(&Fold) -> f64| folds.iter().map(value).sum::<f64>() / folds.len() as f64;
+        let mean_miou = mean(&|fold| fold.last.miou);
+        Self {
+            name: name.into(),
+            mean_miou,
+            deviation: mean(&|fold| (fold.last.miou - mean_miou).powi(2)).sqrt(),
+            mean_pixel_accuracy: mean(&|fold| fold.last.pixel_accuracy),
+            folds,
+        }
+    }
+}
+
+/// Whether an entry is split by drives; all others are learnt from whole in every fold.
+fn has_drives(entry: &DataConfig) -> bool {
+    matches!(entry.kind, DataKind::Camvid | DataKind::Folders)
+}
+
+/// The drives of a configuration: what the names of its pictures begin with, up to the first `_`.
+///
+/// # Errors
+/// If pictures cannot be found, a name has no `_` (exit code 65), or there are fewer than two drives (78).
+pub fn drives(config: &RunConfig) -> Result<Vec<String>> {
+    let mut drives = BTreeSet::new();
+    for entry in config.data.iter().filter(|e| has_drives(e)) {
+        for name in names(entry)? {
+            let drive = name.split_once('_').map(|(drive, _)| format!("{drive}_"));
+            let line = || format!("the name {name} has no _ behind its drive: name the drives with --drives");
+            drives.insert(drive.ok_or_else(|| fault(Kind::BadInput, line()))?);
+        }
+    }
+    if drives.len() < 2 {
+        return Err(fault(
+            Kind::Config,
+            format!(
+                "found {} drives in the camvid and folders data, wanted two or more: name them with --drives",
+                drives.len()
+            ),
+        ));
+    }
+    Ok(drives.into_iter().collect())
+}
+
+/// The configuration that learns without a drive and measures on it, and how many pictures it measures on.
+///
+/// # Errors
+/// If nothing is left to learn from, or the drive has no pictures (exit code 78).
+pub fn without(config: &RunConfig, drive: &str) -> Result<(RunConfig, usize)> {
+    let mut fold = config.clone();
+    fold.name = format!("{}-without-{}", config.name, drive.trim_end_matches('_'));
+    (fold.data, fold.validation) = (Vec::new(), Vec::new());
+    let mut pictures = 0;
+    for entry in &config.data {
+        if !has_drives(entry) {
+            fold.data.push(entry.clone());
+            continue;
+        }
+        let all = names(entry)?;
+        let held: BTreeSet<&str> = all.iter().filter(|name| name.starts_with(drive)).map(String::as_str).collect();
+        if held.len() < all.len() {
+            let mut rest = entry.clone();
+            if !held.is_empty() {
+                rest.exclude_prefix.push(drive.into());
+            }
+            fold.data.push(rest);
+        }
+        if !held.is_empty() {
+            let mut measured = entry.clone();
+            // What the entry leaves out stays out; of what it takes, only what belongs to the drive.
+            measured.include_prefix = match &entry.include_prefix[..] {
+                [] => vec![drive.into()],
+                taken => taken.iter().filter_map(|prefix| both(prefix, drive)).collect(),
+            };
+            measured.weight = 1.0;
+            pictures += names(&measured)?.len();
+            fold.validation.push(measured);
+        }
+    }
+    let wrong = |line: String| fault(Kind::Config, line);
+    if pictures == 0 {
+        return Err(wrong(format!("no picture's name begins with the drive {drive}: look at --drives")));
+    }
+    if !fold.data.iter().any(has_drives) {
+        return Err(wrong(format!(
+            "without the drive {drive} nothing of the drives is left to learn from"
+        )));
+    }
+    Ok((fold, pictures))
+}
+
+/// The prefix of the names that begin with both.
+fn both(a: &str, b: &str) -> Option<String> {
+    let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
+    long.starts_with(short).then(|| long.into())
+}
+
+/// Trains every fold in a folder of its own below `options.out`, or goes on where an earlier call stopped; `options.resume` plays no
+/// part. Stopped, it gives `None`.
+///
+/// # Errors
+/// As [`super::run`], and if a folder holds a run of another configuration (exit code 78).
+pub fn cross_validate(config: &RunConfig, drives: &[String], options: &Options) -> Result<Option<Folds>> {
+    // All of them first, so that a wrong drive is known before hours of training.
+    let planned: Vec<_> = drives.iter().map(|drive| without(config, drive)).collect::<Result<_>>()?;
+    let mut folds = Vec::new();
+    for (drive, (config, pictures)) in drives.iter().zip(planned) {
+        if options.stop.load(Ordering::SeqCst) {
+            return Ok(None);
+        }
+        let out = options.out.join(drive.trim_end_matches('_'));
+        eprintln!("without {drive} ({} of {}): {}", folds.len() + 1, drives.len(), out.display());
+        let Some(progress) = fold(&config, &out, options)? else {
+            return Ok(None);
+        };
+        folds.push(measured(drive, pictures, &out, &progress)?);
+    }
+    Ok(Some(Folds::new(&config.name, folds)))
+}
+
+/// Trains a fold to its end, unless it has been; `None` if it was stopped.
+fn fold(config: &RunConfig, out: &Path, options: &Options) -> Result<Option<Progress>> {
+    let folder = RunFolder::find(out);
+    if folder.is_finished() {
+        let head = Checkpoint::read(&folder.last())?.head;
+        same_run(&head, config)?;
+        return Ok(Some(head.progress));
+    }
+    let options = Options {
+        out: out.to_path_buf(),
+        resume: folder.last().exists(),
+        ..options.clone()
+    };
+    let outcome = run(config, &options)?;
+    Ok(outcome.finished.then_some(outcome.progress))
+}
+
+fn measured(drive: &str, pictures: usize, folder: &Path, progress: &Progress) -> Result<Fold> {
+    let nothing = || fault(Kind::Internal, format!("the run in {} was not measured", folder.display()));
+    let last = progress.history.last().ok_or_else(nothing)?;
+    let best = progress.best.as_ref().ok_or_else(nothing)?;
+    Ok(Fold {
+        drive: drive.into(),
+        pictures,
+        folder: folder.into(),
+        last: Measured {
+            epoch: last.epoch,
+            miou: last.miou.ok_or_else(nothing)?,
+            pixel_accuracy: last.pixel_accuracy.ok_or_else(nothing)?,
+        },
+        best: Measured {
+            epoch: best.epoch,
+            miou: best.scores.miou,
+            pixel_accuracy: best.scores.pixel_accuracy,
+        },
+        best_scores: best.scores.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_of_both_is_the_longer_one_or_none() {
+        assert_eq!(both("0006", "0006R0_"), Some("0006R0_".into()));
+        assert_eq!(both("0006R0_f01", "0006R0_"), Some("0006R0_f01".into()));
+        assert_eq!(both("0001TP", "0006R0_"), None);
+    }
+
+    #[test]
+    fn the_mean_counts_every_fold_the_same() {
+        let fold = |miou: f64, pictures| Fold {
+            drive: "a_".into(),
+            pictures,
+            folder: PathBuf::new(),
+            last: Measured {
+                epoch: 3,
+                miou,
+                pixel_accuracy: 0.5,
+            },
+            best: Measured {
+                epoch: 2,
+                miou: 0.9,
+                pixel_accuracy: 0.9,
+            },
+            best_scores: crate::metrics::Confusion::new(1).scores(&["a".into()]),
+        };
+        let folds = Folds::new("n", vec![fold(0.4, 1000), fold(0.6, 10)]);
+        assert!((folds.mean_miou - 0.5).abs() < 1e-12 && (folds.deviation - 0.1).abs() < 1e-12);
+        assert_eq!(folds.mean_pixel_accuracy, 0.5);
+    }
+}

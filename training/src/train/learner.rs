@@ -1,0 +1,232 @@
+//! What a step of training is: batches in, better weights out. Knows no files, epochs or clocks.
+
+use super::adversary::{Adversary, labelled, one_hot};
+use super::teacher::Teacher;
+use crate::checkpoint::{Checkpoint, Parts};
+use crate::config::RunConfig;
+use crate::data::Batch;
+use crate::error::{Kind, fault};
+use crate::metrics::IGNORE;
+use crate::nets::Net;
+use crate::optimizer::{clip, shrink};
+use crate::random::Random;
+use crate::weights::Weights;
+use anyhow::Result;
+use burn::module::Module;
+use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
+use burn::tensor::activation::softmax;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use maskline_models::Class;
+use std::path::Path;
+
+/// A net and everything that changes it.
+pub(super) struct Learner {
+    config: RunConfig,
+    net: Net,
+    optimizer: ModuleOptimizer,
+    average: Option<Weights>,
+    adversary: Option<Adversary>,
+    teacher: Option<Teacher>,
+    class_weights: Option<Vec<f32>>,
+    weights: Option<Tensor<1>>, // the same on the device
+    device: Device,             // with autodiff
+}
+
+const STEP: u64 = 3;
+
+impl Learner {
+    /// A new net, or the one of a checkpoint of this run. `plain` is a device without autodiff.
+    ///
+    /// # Errors
+    /// If the checkpoint or the teacher does not fit (exit code 78).
+    pub(super) fn new(
+        config: &RunConfig,
+        classes: &[Class],
+        class_weights: Option<Vec<f32>>,
+        checkpoint: Option<&Checkpoint>,
+        plain: &Device,
+    ) -> Result<Self> {
+        let device = plain.clone().autodiff();
+        device.seed(config.seed);
+        let scored = classes.iter().filter(|c| !c.ignore).count();
+        let (net, optimizer, average) = match checkpoint {
+            Some(checkpoint) => {
+                let net = checkpoint.net(&device)?;
+                let optimizer = checkpoint.optimizer(config.optimizer.init(&net))?;
+                (net, optimizer, checkpoint.average(plain)?)
+            }
+            None => {
+                let net = config.init_net(scored, &device);
+                let optimizer = config.optimizer.init(&net);
+                (net, optimizer, None)
+            }
+        };
+        let adversary = config.adversarial.as_ref();
+        let adversary = adversary.map(|adversarial| Adversary::new(adversarial, scored, checkpoint, &device));
+        let teacher = config.distill.as_ref();
+        let teacher = teacher.map(|distill| Teacher::open(distill, config, classes, plain));
+        let mut learner = Self {
+            config: config.clone(),
+            net,
+            optimizer,
+            average,
+            adversary: adversary.transpose()?,
+            teacher: teacher.transpose()?,
+            weights: class_weights.as_ref().map(|w| Tensor::from_floats(w.as_slice(), &device)),
+            class_weights,
+            device,
+        };
+        if checkpoint.is_none() {
+            learner.begin_average();
+        }
+        Ok(learner)
+    }
+
+    fn begin_average(&mut self) {
+        self.average = (self.config.optimizer.ema > 0.0).then(|| Weights::of(&self.net.valid()));
+    }
+
+    /// Takes the tensors of another checkpoint wherever name and shape agree; gives how many of how many.
+    ///
+    /// # Errors
+    /// If none does (exit code 78).
+    pub(super) fn take_weights(&mut self, path: &Path) -> Result<(usize, usize)> {
+        let plain = self.device.clone().without_autodiff();
+        let other = Weights::of(&Checkpoint::read(path)?.best_net(&plain)?);
+        let all = Weights::of(&self.net.valid()).len();
+        let (net, taken) = other.put_into(self.net.clone());
+        if taken == 0 {
+            return Err(fault(
+                Kind::Config,
+                format!(
+                    "init = {}: none of its {} tensors has a name and shape of this net",
+                    path.display(),
+                    other.len()
+                ),
+            ));
+        }
+        self.net = net;
+        self.begin_average();
+        Ok((taken, all))
+    }
+
+    /// Number of parameters that learn.
+    pub(super) fn parameters(&self) -> usize {
+        self.net.num_params()
+    }
+
+    /// The net as it is, without autodiff.
+    pub(super) fn plain_net(&self) -> Net {
+        self.net.valid()
+    }
+
+    /// The net that is measured and exported: with averaged weights where the run has them.
+    pub(super) fn measured_net(&self) -> Net {
+        let net = self.net.valid();
+        match &self.average {
+            Some(average) => average.put_into(net).0,
+            None => net,
+        }
+    }
+
+    /// Everything that a checkpoint needs to go on bit for bit.
+    pub(super) fn parts(&self) -> Parts<'_> {
+        Parts {
+            net: self.plain_net(),
+            average: self.average.as_ref().map(|_| self.measured_net()),
+            optimizer: &self.optimizer,
+            adversary: self.adversary.as_ref().map(|a| (a.discriminator.valid(), &a.optimizer)),
+        }
+    }
+
+    /// One step, number `step` of the run, with the gradient of all `batches` together; gives their loss.
+    ///
+    /// # Errors
+    /// If the loss is no number any more (exit code 78).
+    pub(super) fn step(&mut self, batches: Vec<Batch>, step: u64, rate: f64) -> Result<f32> {
+        // Dropout draws from the device's generator: seeded for each step, so that a resumed run draws the same.
+        self.device.seed(Random::of(&[self.config.seed, STEP, step]).bits());
+        let mut gradients = GradientsAccumulator::new();
+        let mut sum = 0.0;
+        let shares = self.shares(&batches);
+        for (batch, share) in batches.into_iter().zip(shares) {
+            let loss = self.loss(batch, share).mul_scalar(share);
+            let value: f32 = loss.clone().into_scalar();
+            if !value.is_finite() {
+                return Err(fault(
+                    Kind::Config,
+                    format!("the loss is {value} at step {step}: lower optimizer.rate or set optimizer.clip_norm"),
+                ));
+            }
+            sum += value;
+            gradients.accumulate(&self.net, GradientsParams::from_grads(loss.backward(), &self.net));
+        }
+        let config = &self.config.optimizer;
+        let mut gradients = gradients.grads();
+        if config.clip_norm > 0.0 {
+            gradients = clip(&self.net, gradients, config.clip_norm).0;
+        }
+        self.net = self.optimizer.step(rate, self.net.clone(), gradients);
+        if config.l1 > 0.0 {
+            self.net = shrink(self.net.clone(), config.l1 * rate as f32);
+        }
+        if let Some(adversary) = &mut self.adversary {
+            adversary.step(rate / config.rate);
+        }
+        if let Some(average) = &mut self.average {
+            // A young average follows quickly, or it would remember the random first weights.
+            let young = (1.0 + step as f32) / (10.0 + step as f32);
+            average.average(Weights::of(&self.net), config.ema.min(young));
+        }
+        Ok(sum)
+    }
+
+    /// How much each batch counts: as much as its labelled pixels weigh, as if all were one batch.
+    fn shares(&self, batches: &[Batch]) -> Vec<f32> {
+        let weight = |label: &u8| match &self.class_weights {
+            _ if *label == IGNORE => 0.0,
+            Some(weights) => f64::from(weights[usize::from(*label)]),
+            None => 1.0,
+        };
+        let sums: Vec<f64> = batches.iter().map(|batch| batch.labels.iter().map(weight).sum()).collect();
+        let all: f64 = sums.iter().sum();
+        let even = 1.0 / batches.len() as f64;
+        let share = |sum: &f64| if all > 0.0 { sum / all } else { even };
+        sums.iter().map(|sum| share(sum) as f32).collect()
+    }
+
+    /// The loss of a batch. What there is for a discriminator to learn from it counts `share`.
+    fn loss(&mut self, batch: Batch, share: f32) -> Tensor<1> {
+        let (n, h, w) = (batch.count, batch.height, batch.width);
+        let images = Tensor::<4>::from_data(TensorData::new(batch.images, [n, 3, h, w]), &self.device);
+        let labels = |labels: Vec<u8>| {
+            let labels: Vec<i32> = labels.into_iter().map(i32::from).collect();
+            Tensor::<3, Int>::from_data(TensorData::new(labels, [n, h, w]), &self.device)
+        };
+        let first = labels(batch.labels);
+        let second = batch.second.map(|second| (labels(second.labels), second.share));
+        let (logits, coarse) = self.net.forward_auxiliary(images.clone()); // [n, classes, h, w]
+        let against = |labels: Tensor<3, Int>| {
+            let (config, weights) = (&self.config.loss, self.weights.clone());
+            config.with_auxiliary(logits.clone(), coarse.clone(), labels, weights)
+        };
+        let mut loss = against(first.clone());
+        if let Some((second, share)) = &second {
+            loss = loss.mul_scalar(1.0 - share) + against(second.clone()).mul_scalar(*share);
+        }
+        if let Some(teacher) = &self.teacher {
+            loss = loss + teacher.loss(images.clone(), logits.clone());
+        }
+        if let Some(adversary) = &mut self.adversary {
+            let classes = logits.dims()[1];
+            let mut truth = one_hot(first.clone(), classes);
+            if let Some((second, share)) = second {
+                truth = truth.mul_scalar(1.0 - share) + one_hot(second, classes).mul_scalar(share);
+            }
+            let maps = softmax(logits, 1) * labelled(first);
+            adversary.study(images.clone(), truth, maps.clone().detach(), share);
+            loss = loss + adversary.fool(images, maps);
+        }
+        loss
+    }
+}
