@@ -4,50 +4,14 @@
 
 mod common;
 
+use common::runs::{alone, options, program, shapes, tensors, train};
 use maskline_training::checkpoint::Checkpoint;
 use maskline_training::config::{DataConfig, RunConfig};
 use maskline_training::device;
 use maskline_training::eval::{EvalOptions, Subject, eval};
-use maskline_training::train::{Options, Outcome, run};
+use maskline_training::train::run;
 use maskline_training::weights::Weights;
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
-
-fn shapes(count: usize) -> tempfile::TempDir {
-    let root = tempfile::tempdir().unwrap();
-    common::write_shapes(root.path(), count);
-    root
-}
-
-fn options(out: &Path, resume: bool, stop: bool) -> Options {
-    Options {
-        out: out.to_path_buf(),
-        resume,
-        device: device::choose("cpu").unwrap(),
-        device_name: "cpu".into(),
-        stop: Arc::new(AtomicBool::new(stop)),
-    }
-}
-
-fn train(config: &RunConfig, out: &Path) -> Outcome {
-    run(config, &options(out, false, false)).unwrap()
-}
-
-/// The device's random numbers belong to the process: one run at a time, or dropout draws from another run's seed.
-fn alone() -> impl Drop {
-    static RUNS: Mutex<()> = Mutex::new(());
-    RUNS.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Every tensor of the net and of its average, by name.
-fn tensors(checkpoint: &Path) -> Vec<BTreeMap<String, Vec<f32>>> {
-    let checkpoint = Checkpoint::read(checkpoint).unwrap();
-    let device = device::choose("cpu").unwrap();
-    let nets = [checkpoint.net(&device).unwrap(), checkpoint.best_net(&device).unwrap()];
-    nets.iter().map(|net| Weights::of(net).values()).collect()
-}
 
 #[test]
 fn a_tiny_net_learns_shapes_and_its_run_folder_is_whole() {
@@ -217,17 +181,6 @@ fn an_exported_file_measures_like_its_checkpoint() {
     };
     let (net, file) = (score(&out.join("best.ckpt")), score(&model));
     assert!((net.miou - file.miou).abs() < 1e-3, "{} {}", net.miou, file.miou);
-}
-
-/// The program with these arguments; its standard output.
-fn program(args: &[&str], folder: &Path) -> String {
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_maskline-training"))
-        .args(args)
-        .current_dir(folder)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 #[test]

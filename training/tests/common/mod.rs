@@ -2,6 +2,8 @@
 
 #![allow(dead_code)] // every test file uses its own part
 
+pub mod runs;
+
 use std::path::Path;
 
 pub const SIDE: usize = 40;
