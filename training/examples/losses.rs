@@ -46,6 +46,13 @@ fn main() {
         ("ohem", LossConfig { ohem: 1.0, ..none.clone() }),
         ("dice", LossConfig { dice: 1.0, ..none.clone() }),
         ("lovasz", LossConfig { lovasz: 1.0, ..none }),
+        (
+            "boundary beside it",
+            LossConfig {
+                boundary: 0.01,
+                ..LossConfig::default()
+            },
+        ),
     ];
     let mut alone = vec![Vec::new(); losses.len()];
     let mut steps = vec![Vec::new(); losses.len()];

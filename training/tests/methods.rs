@@ -310,6 +310,9 @@ fn every_drive_is_measured_by_a_run_that_never_saw_it() {
     let config = config(at, 1, &[]);
     let out = at.join("runs/shapes-kfold");
     assert_eq!(cross_validate(&config, &drives, &options(&out, false, true)).unwrap(), None);
+    // A fold that was stopped after a step.
+    let begun = run(&without(&config, "a_").unwrap().0, &options(&out.join("a"), false, true)).unwrap();
+    assert!(!begun.finished);
     let output = program(&["kfold", "c.toml"], at);
     assert!(output.contains("mean") && output.contains("a_"), "{output}");
     let json = || std::fs::read_to_string(out.join("kfold.json")).unwrap();

@@ -65,6 +65,43 @@ fn every_failure_has_its_code_and_names_the_remedy() {
     fails(&["train", "nowhere.toml"], at, 65, "cannot read the folder");
     fails(&["train", "good.toml", "--device", "tpu"], at, 78, "--device cpu");
     fails(&["train", "good.toml", "--resume", "--out", "new"], at, 78, "leave --resume out");
+    fails(
+        &["tune-rate", "good.toml", "--from", "1", "--to", "0.1"],
+        at,
+        64,
+        "the smaller first",
+    );
+    fails(&["tune-rate", "good.toml", "--steps", "3"], at, 64, "20");
+    fails(&["kfold", "good.toml"], at, 65, "has no _ behind its drive");
+    fails(
+        &["kfold", "good.toml", "--drives", "7"],
+        at,
+        78,
+        "no picture's name begins with the drive 7",
+    );
+    fails(&["kfold", "good.toml", "--drives", "0"], at, 78, "nothing of the drives is left");
+    let label = |model, more: [&str; 4], code, says| {
+        let args = [&["label", model, "--images"], &more[..]].concat();
+        fails(&args, at, code, says);
+    };
+    label(
+        "none.ckpt",
+        ["images", "--out", "guess", "--threshold=2"],
+        64,
+        "--threshold is 2, wanted 0 to 1",
+    );
+    label(
+        "none.ckpt",
+        ["images", "--out", "guess", "--temperature=0"],
+        64,
+        "wanted more than 0",
+    );
+    label(
+        "none.ckpt",
+        ["images", "--out", "guess", "--device=cpu"],
+        78,
+        "there is no checkpoint",
+    );
     fails(&["data", "check", "nowhere.toml"], at, 65, "nowhere");
     fails(&["nets", "--size", "33x32"], at, 64, "multiples of");
 }

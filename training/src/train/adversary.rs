@@ -120,8 +120,7 @@ impl Adversary {
 pub(super) fn one_hot(labels: Tensor<3, Int>, classes: usize) -> Tensor<4> {
     let [n, h, w] = labels.dims();
     let numbers: Tensor<4, Int> = Tensor::<1, Int>::arange(0..classes as i64, &labels.device()).reshape([1, classes, 1, 1]);
-    let labels: Tensor<4, Int> = labels.reshape([n, 1, h, w]);
-    numbers.repeat(&[n, 1, h, w]).equal(labels.repeat(&[1, classes, 1, 1])).float()
+    numbers.equal(labels.reshape([n, 1, h, w])).float()
 }
 
 /// 1 where labels `[n, h, w]` say something and 0 where they are ignored, `[n, 1, h, w]`.

@@ -42,7 +42,7 @@ pub struct Suggestion {
 }
 
 const MEMORY: f64 = 0.9; // of the moving average
-const DIVERGED: f64 = 4.0; // times the least smooth loss
+const DIVERGED: f64 = 3.0; // times the first loss above the least one, which may be below 0
 
 impl Sweep {
     fn rate(&self, step: usize) -> f64 {
@@ -50,7 +50,7 @@ impl Sweep {
         self.from * (self.to / self.from).powf(share)
     }
 
-    /// Trains a new net with growing rates until the last one, until the loss is four times its least or no number, or until `stop`.
+    /// Trains a new net with growing rates until the last one, until the loss runs away or is no number, or until `stop`.
     ///
     /// # Errors
     /// As [`super::run`].
@@ -101,7 +101,8 @@ impl Curve {
 
     fn diverged(&self) -> bool {
         let least = self.points.iter().map(|p| p.smooth).fold(f64::INFINITY, f64::min);
-        self.points.last().is_some_and(|p| p.smooth > DIVERGED * least)
+        let ends = self.points.first().zip(self.points.last());
+        ends.is_some_and(|(first, last)| last.smooth - least > DIVERGED * first.smooth.abs())
     }
 }
 
