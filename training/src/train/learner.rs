@@ -171,7 +171,7 @@ impl Learner {
             self.net = shrink(self.net.clone(), config.l1 * rate as f32);
         }
         if let Some(adversary) = &mut self.adversary {
-            adversary.step(rate / config.rate);
+            adversary.step((rate / config.rate).min(1.0)); // a sweep goes beyond
         }
         if let Some(average) = &mut self.average {
             // A young average follows quickly, or it would remember the random first weights.
@@ -211,8 +211,8 @@ impl Learner {
             config.with_auxiliary(logits.clone(), coarse.clone(), labels, weights)
         };
         let mut loss = against(first.clone());
-        if let Some((second, share)) = &second {
-            loss = loss.mul_scalar(1.0 - share) + against(second.clone()).mul_scalar(*share);
+        if let Some((second, blend)) = &second {
+            loss = loss.mul_scalar(1.0 - blend) + against(second.clone()).mul_scalar(*blend);
         }
         if let Some(teacher) = &self.teacher {
             loss = loss + teacher.loss(images.clone(), logits.clone());
@@ -220,8 +220,8 @@ impl Learner {
         if let Some(adversary) = &mut self.adversary {
             let classes = logits.dims()[1];
             let mut truth = one_hot(first.clone(), classes);
-            if let Some((second, share)) = second {
-                truth = truth.mul_scalar(1.0 - share) + one_hot(second, classes).mul_scalar(share);
+            if let Some((second, blend)) = second {
+                truth = truth.mul_scalar(1.0 - blend) + one_hot(second, classes).mul_scalar(blend);
             }
             let maps = softmax(logits, 1) * labelled(first);
             adversary.study(images.clone(), truth, maps.clone().detach(), share);
