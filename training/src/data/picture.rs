@@ -97,18 +97,18 @@ pub fn read_pair(pair: &Pair, table: &ClassTable, size: Option<[u32; 2]>) -> Res
     }
 }
 
-/// Reads a picture of which there are no labels.
+/// Reads a picture without labels.
 ///
 /// # Errors
-/// If it cannot be read (exit code 65).
-pub fn read_unlabelled(name: &str, path: &Path) -> Result<Sample> {
+/// If it is no PNG or JPEG (exit code 65).
+pub fn read_picture(path: &Path) -> Result<Sample> {
     let (width, height, rgb) = read_rgb(path)?;
     Ok(Sample {
-        name: name.into(),
+        name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+        labels: vec![IGNORE; width * height],
         width,
         height,
         rgb,
-        labels: vec![IGNORE; width * height],
     })
 }
 

@@ -84,7 +84,7 @@ pub struct NetConfig {
     pub dropout: f64,
     /// Probability with which the deepest residual block is left out of a training step, feature pyramid net only; the others' falls
     /// evenly towards the first (Huang et al. 2016).
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "never")]
     pub stochastic_depth: f64,
     /// Heads of self-attention at the coarsest level, attention U-Net only; 0 for none.
     #[serde(default)]
@@ -95,8 +95,8 @@ fn default_widths() -> Vec<usize> {
     vec![24, 48, 96, 128, 160]
 }
 
-fn is_zero(value: &f64) -> bool {
-    *value == 0.0
+fn never(probability: &f64) -> bool {
+    *probability == 0.0
 }
 
 fn default_stem_stride() -> usize {
@@ -142,9 +142,9 @@ impl NetConfig {
         if !(0.0..1.0).contains(&drop) {
             return Err(format!("stochastic_depth is {drop}, wanted 0 up to but not including 1"));
         }
-        if drop > 0.0 && self.depths.iter().all(|d| *d == 0) {
+        if drop > 0.0 && (self.kind != Kind::Fpn || self.depths.iter().all(|d| *d == 0)) {
             return Err(format!(
-                "stochastic_depth is {drop}, but this net has no residual blocks: take kind = \"fpn\" with depths, or leave it out"
+                "stochastic_depth is {drop}, but this net has no residual blocks for it: take kind = \"fpn\" with depths, or leave it out"
             ));
         }
         let deepest = self.widths[self.widths.len() - 1];
