@@ -4,9 +4,11 @@
 mod problems;
 
 use crate::augment::Augment;
+use crate::freeze::{self, FreezeConfig};
 use crate::loss::LossConfig;
 use crate::nets::{Net, NetConfig};
 use crate::optimizer::OptimizerConfig;
+use crate::pretrained::PretrainedConfig;
 use crate::schedule::Schedule;
 use crate::train::{AdversarialConfig, DistillConfig};
 use burn::tensor::Device;
@@ -38,6 +40,12 @@ pub struct RunConfig {
     pub init: Option<PathBuf>,
     /// The net.
     pub net: NetConfig,
+    /// Weights of its encoder from elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pretrained: Option<PretrainedConfig>,
+    /// Parts of it that do not learn at first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub freeze: Vec<FreezeConfig>,
     /// What the net sees.
     #[serde(default)]
     pub input: InputConfig,
@@ -466,6 +474,7 @@ impl RunConfig {
                 "fewer levels or another augment.crop",
             );
         }
+        self.check_transfer(problems);
         if self.data.is_empty() {
             problems.add(&["data"], "found no [[data]], wanted at least one".into());
         }
@@ -475,6 +484,35 @@ impl RunConfig {
                     problems.add(&[section, &i.to_string()], line);
                 }
             }
+        }
+    }
+}
+
+impl RunConfig {
+    fn check_transfer(&self, problems: &mut Problems) {
+        if self.pretrained.is_some() && self.net.pretrained_units().is_empty() {
+            let line = "[pretrained] is for nets with the encoder of a VGG: encoder = \"vgg16\" or \"vgg16-bn\" in [net], or kind = \"fcn\" without separable";
+            problems.add(&["pretrained"], line.into());
+        }
+        if self.pretrained.is_some() && self.init.is_some() {
+            let line = "found init and [pretrained], wanted one of them: a checkpoint has all weights of its net already";
+            problems.add(&["pretrained"], line.into());
+        }
+        if self.freeze.is_empty() {
+            return;
+        }
+        // Weights are drawn when they are first read, so this net costs nothing; nor does it matter how many classes it has.
+        let paths = freeze::paths(&self.init_net(2, &Device::flex()));
+        let mut sound = true;
+        for (i, entry) in self.freeze.iter().enumerate() {
+            for line in entry.problems(&paths) {
+                sound = false;
+                problems.add(&["freeze", &i.to_string()], line);
+            }
+        }
+        if sound && freeze::leaves_nothing(&self.freeze, &paths) {
+            let line = "[[freeze]] names every layer of the net, wanted some that learn: leave out the head at least";
+            problems.add(&["freeze"], line.into());
         }
     }
 }
@@ -627,6 +665,38 @@ batch = 2
             assert!(errors.contains(wanted), "{wanted}: {errors}");
         }
         assert_eq!(errors.lines().count(), 7, "{errors}");
+    }
+
+    #[test]
+    fn pretrained_weights_want_an_encoder_for_them_and_no_init() {
+        let text = format!("{SMALL}[pretrained]\npath = \"vgg16.pth\"\n");
+        let errors = RunConfig::parse(&text).unwrap_err();
+        assert!(
+            errors.starts_with("line 12, column 2: [pretrained] is for nets with the encoder of a VGG"),
+            "{errors}"
+        );
+        let fcn = text.replace("kind = \"unet\"\nwidths = [4, 8]", "kind = \"fcn\"");
+        let config = RunConfig::parse(&fcn).unwrap();
+        assert_eq!(config.pretrained.as_ref().unwrap().prefix, "features.");
+        assert_eq!(RunConfig::parse(&config.to_toml()).unwrap(), config);
+        let errors = RunConfig::parse(&format!("init = \"a.ckpt\"\n{fcn}")).unwrap_err();
+        assert!(errors.contains("found init and [pretrained]"), "{errors}");
+    }
+
+    #[test]
+    fn every_problem_of_a_freeze_is_reported_with_its_line() {
+        let text = format!("{SMALL}[[freeze]]\nlayers = [\"encoder\"]\nepochs = 3\nrate_factor = 0.1\n");
+        let config = RunConfig::parse(&text).unwrap();
+        assert_eq!(RunConfig::parse(&config.to_toml()).unwrap(), config);
+        let wrong = text.replace("encoder", "backbone.*").replace("0.1", "-1");
+        let errors = RunConfig::parse(&wrong).unwrap_err();
+        assert_eq!(errors.lines().count(), 2, "{errors}");
+        assert!(
+            errors.contains("line 12, column 1: layers has \"backbone.*\"") && errors.contains("rate_factor is -1"),
+            "{errors}"
+        );
+        let all = RunConfig::parse(&text.replace("\"encoder\"", "\"*\"")).unwrap_err();
+        assert!(all.contains("line 12") && all.contains("wanted some that learn"), "{all}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A net's tensors by name: their moving average, and moving them from one net into another.
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor, TensorData};
 use std::collections::BTreeMap;
 
 /// The values of all tensors of a net (parameters and running statistics) by their path, on its device.
@@ -17,6 +17,28 @@ impl Weights {
         let mut collect = Collect::default();
         net.visit(&mut collect);
         collect.weights
+    }
+
+    /// Tensors of these shapes and numbers, by their paths.
+    ///
+    /// # Panics
+    /// If a tensor's numbers are not as many as its shape says.
+    pub fn from_values(values: BTreeMap<String, (Vec<usize>, Vec<f32>)>, device: &Device) -> Self {
+        let mut weights = Self::default();
+        for (path, (shape, numbers)) in values {
+            assert_eq!(shape.iter().product::<usize>(), numbers.len(), "{path}");
+            let count = numbers.len();
+            weights.shapes.insert(path.clone(), shape);
+            weights
+                .tensors
+                .insert(path, Tensor::from_data(TensorData::new(numbers, [count]), device));
+        }
+        weights
+    }
+
+    /// The shape of the tensor with that path.
+    pub fn shape(&self, path: &str) -> Option<&[usize]> {
+        self.shapes.get(path).map(Vec::as_slice)
     }
 
     /// Number of tensors.
@@ -35,11 +57,12 @@ impl Weights {
         self.tensors.iter().map(|(path, tensor)| (path.clone(), numbers(tensor))).collect()
     }
 
-    /// Moves every tensor towards that of `newer`: `self = decay * self + (1 - decay) * newer`.
+    /// Moves every tensor towards that of `newer`: `self = decay * self + (1 - decay) * newer`. One that is equal stays so, bit for
+    /// bit, which a sum of two shares would not give.
     pub fn average(&mut self, newer: Self, decay: f32) {
         for (path, new) in newer.tensors {
             let mixed = match self.tensors.remove(&path) {
-                Some(old) => old.mul_scalar(decay) + new.mul_scalar(1.0 - decay),
+                Some(old) => (new - old.clone()).mul_scalar(1.0 - decay) + old,
                 None => new,
             };
             self.tensors.insert(path.clone(), mixed);

@@ -77,6 +77,89 @@ fn a_pyramid_with_auxiliary_scores_learns_shapes() {
     assert!(best.scores.miou > 0.5, "{best:?} {:?}", outcome.progress.history);
 }
 
+/// The tensors of the encoder, in the net and in its average.
+fn encoder(checkpoint: &Path) -> Vec<BTreeMap<String, Vec<f32>>> {
+    let mut nets = tensors(checkpoint);
+    nets.iter_mut().for_each(|net| net.retain(|path, _| path.starts_with("encoder.")));
+    nets
+}
+
+#[test]
+fn a_pretrained_encoder_stays_as_it_is_until_it_thaws() {
+    let _alone = alone();
+    let root = shapes(12);
+    let weights = root.path().join("vgg.safetensors");
+    std::fs::write(&weights, common::encoder_weights()).unwrap();
+    let transfer = "[[freeze]]\nlayers = [\"encoder\"]\nepochs = 2\nrate_factor = 0.1\n";
+    let text =
+        common::fcn(&common::config(root.path(), 3)) + &format!("{transfer}[pretrained]\npath = {:?}\n", weights.display().to_string());
+    let config = RunConfig::parse(&text).unwrap();
+    let straight = root.path().join("straight");
+    let history = train(&config, &straight).progress.history;
+    assert_eq!(history.len(), 3);
+
+    // Two of three epochs: what the file holds is there bit for bit, in the averaged weights too.
+    let mut two = config.clone();
+    two.train.epochs = 2;
+    train(&two, &root.path().join("two"));
+    let frozen = encoder(&root.path().join("two/last.ckpt"));
+    assert_eq!(frozen[0].len(), 15);
+    for net in &frozen {
+        let wanted = |base: f32| (0..8).map(|i| base + 0.01 * i as f32).collect::<Vec<_>>();
+        assert_eq!(net["encoder.2.units.0.activation.norm.running_var"], wanted(0.5));
+        assert_eq!(net["encoder.2.units.0.activation.norm.gamma"], wanted(1.0));
+        let mean = &net["encoder.2.units.0.activation.norm.running_mean"];
+        assert!(mean.iter().all(|m| (m - 0.1).abs() < 1e-6), "{mean:?}");
+    }
+    assert!(frozen[0] == frozen[1]);
+
+    // Afterwards all of it learns, running statistics too.
+    let thawed = encoder(&straight.join("last.ckpt"));
+    for (path, values) in &thawed[0] {
+        assert!(values != &frozen[0][path], "{path}");
+    }
+
+    // Stopped in a frozen and in a thawed epoch and gone on with, without the file, it ends the same.
+    let parts = root.path().join("parts");
+    run(&config, &options(&parts, false, true)).unwrap();
+    std::fs::remove_file(&weights).unwrap();
+    for _ in 0..7 {
+        run(&config, &options(&parts, true, true)).unwrap();
+    }
+    let finished = run(&config, &options(&parts, true, false)).unwrap();
+    assert!(finished.finished && finished.progress.step == 9);
+    assert!(tensors(&straight.join("last.ckpt")) == tensors(&parts.join("last.ckpt")));
+
+    let error = run(&config, &options(&root.path().join("none"), false, false))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("[pretrained]") && error.contains("vgg.safetensors: cannot be read"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_fcn_and_residual_u_nets_learn_shapes() {
+    let _alone = alone();
+    let root = shapes(24);
+    let unet = common::config(root.path(), 8);
+    let residual = unet.replace("dropout = 0.1", "dropout = 0.1\nresidual = true");
+    for (name, text) in [
+        ("fcn", common::fcn(&unet)),
+        (
+            "separable",
+            residual.replace("residual = true", "residual = true\nseparable = true\nstem_stride = 2"),
+        ),
+        ("residual", residual),
+    ] {
+        let config = RunConfig::parse(&text).unwrap();
+        let progress = train(&config, &root.path().join(name)).progress;
+        let (first, last) = (progress.history[0].loss, progress.history[7].loss);
+        assert!(last < 0.75 * first, "{name}: {:?}", progress.history);
+    }
+}
+
 #[test]
 fn a_run_goes_on_bit_for_bit_after_a_whole_epoch() {
     let _alone = alone();

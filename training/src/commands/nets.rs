@@ -3,20 +3,38 @@
 use super::read_config;
 use crate::cli::NetsArgs;
 use crate::error::{Kind, fault};
-use crate::nets::{Kind as NetKind, NetConfig};
+use crate::nets::{Encoder, Kind as NetKind, NetConfig};
 use anyhow::Result;
+
+/// One net of every shape, with its default widths.
+fn shapes() -> Vec<(String, NetConfig)> {
+    let mut nets = Vec::new();
+    for kind in NetKind::ALL {
+        let name = kind.name();
+        let strided = |stem_stride| NetConfig {
+            stem_stride,
+            ..NetConfig::new(kind)
+        };
+        let usual = [1, 2].map(strided).into_iter().filter(|net| net.multiple() <= 32); // few pictures have other sides
+        nets.extend(usual.map(|net| (format!("{name} (default widths)"), net)));
+        if kind == NetKind::Unet {
+            let (mut residual, mut separable) = (strided(2), strided(2));
+            (residual.residual, separable.separable) = (true, true);
+            nets.push((format!("{name}, residual"), residual));
+            nets.push((format!("{name}, separable"), separable));
+        }
+        if matches!(kind, NetKind::Unet | NetKind::Fcn) {
+            let encoders = [Encoder::Vgg16, Encoder::Vgg16Bn];
+            nets.extend(encoders.map(|e| (format!("{name}, encoder {}", e.name()), NetConfig::new(kind).with_encoder(e))));
+        }
+    }
+    nets
+}
 
 /// Lists nets with their parameters and cost.
 pub fn run(args: &NetsArgs) -> Result<()> {
     let classes = maskline_models::classes::driving_classes().iter().filter(|c| !c.ignore).count();
-    let mut nets = Vec::new();
-    for kind in NetKind::ALL {
-        for stem_stride in [1, 2] {
-            let mut net = NetConfig::new(kind);
-            net.stem_stride = stem_stride;
-            nets.push((format!("{} (default widths)", kind.name()), net));
-        }
-    }
+    let mut nets = shapes();
     for path in &args.configs {
         let config = read_config(path)?;
         nets.push((config.name, config.net));

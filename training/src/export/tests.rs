@@ -1,5 +1,5 @@
 use super::*;
-use crate::nets::{Kind as NetKind, Normalisation};
+use crate::nets::{Encoder, Kind as NetKind, Normalisation};
 use burn::module::{ModuleMapper, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, LayerNorm, LayerNormConfig, PaddingConfig2d};
@@ -48,9 +48,14 @@ fn contract(classes: usize, (width, height): (u32, u32)) -> Contract {
 }
 
 fn small(kind: NetKind) -> NetConfig {
+    let (widths, depths) = match kind {
+        NetKind::Fcn => (vec![4, 6, 8, 8], vec![1, 2, 1, 1]),
+        NetKind::Fpn => (vec![4, 6, 8], vec![0, 1, 2]),
+        NetKind::Unet | NetKind::AttentionUnet => (vec![4, 6, 8], Vec::new()),
+    };
     NetConfig {
-        widths: vec![4, 6, 8],
-        depths: if kind == NetKind::Fpn { vec![0, 1, 2] } else { Vec::new() },
+        widths,
+        depths,
         ..NetConfig::new(kind)
     }
 }
@@ -94,7 +99,23 @@ fn every_net_gives_a_file_that_agrees_with_it_at_sizes_it_was_not_recorded_at() 
     let unet = small(NetKind::Unet);
     let attention = small(NetKind::AttentionUnet);
     let fpn = small(NetKind::Fpn);
+    let fcn = small(NetKind::Fcn);
+    let vgg = NetConfig {
+        widths: vec![4; 6],
+        ..NetConfig::new(NetKind::Unet).with_encoder(Encoder::Vgg16)
+    };
     let variants = [
+        fcn.clone(),
+        NetConfig {
+            stem_stride: 2,
+            normalisation: Normalisation::None,
+            ..fcn
+        },
+        vgg,
+        NetConfig {
+            residual: true,
+            ..unet.clone()
+        },
         unet.clone(),
         NetConfig {
             stem_stride: 2,

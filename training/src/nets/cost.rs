@@ -1,8 +1,10 @@
 //! What a net costs, from its configuration alone. What is there for training only is not counted.
 
 use super::attention::gate_width;
+use super::fcn::SCORED;
 use super::stem::quarter_width;
-use super::{Kind, NetConfig, Normalisation};
+use super::vgg::Stages;
+use super::{Encoder, Kind, NetConfig, Normalisation};
 
 /// Size and work of a net.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,8 +38,16 @@ impl Cost {
     }
 
     fn block(&mut self, config: &NetConfig, [input, output]: [usize; 2], pixels: usize) {
-        self.unit(config, [input, output], pixels);
-        self.unit(config, [output, output], pixels);
+        self.stage(config, [input, output], 2, pixels);
+        if config.residual && input != output {
+            self.add(input * output, 0, pixels); // its sum costs nothing worth counting
+        }
+    }
+
+    fn stage(&mut self, config: &NetConfig, [input, output]: [usize; 2], depth: usize, pixels: usize) {
+        for number in 0..depth {
+            self.unit(config, [if number == 0 { input } else { output }, output], pixels);
+        }
     }
 
     /// `pixels` before the doubling.
@@ -60,8 +70,13 @@ pub(super) fn of(config: &NetConfig, classes: usize, height: usize, width: usize
     let stride = config.stem_stride;
     let pixels = |level: usize| ((height / stride) >> level) * ((width / stride) >> level);
     match config.kind {
+        Kind::Unet if config.encoder != Encoder::Own => vgg_unet(&mut cost, config, pixels),
         Kind::Unet | Kind::AttentionUnet => unet(&mut cost, config, pixels),
         Kind::Fpn => fpn(&mut cost, config, pixels),
+        Kind::Fcn => {
+            fcn(&mut cost, config, classes, pixels);
+            return cost; // it has no head: its scores are made of the levels'
+        }
     }
     let features = config.widths[0];
     match stride {
@@ -109,7 +124,7 @@ fn fpn(cost: &mut Cost, config: &NetConfig, pixels: impl Fn(usize) -> usize) {
     for (level, (io, &depth)) in encoder(config).zip(&config.depths).enumerate() {
         cost.unit(config, io, pixels(level));
         for _ in 0..depth {
-            cost.block(config, [io[1]; 2], pixels(level)); // its sum costs nothing worth counting
+            cost.stage(config, [io[1]; 2], 2, pixels(level)); // its sum costs nothing worth counting
         }
     }
     let widths = &config.widths;
@@ -120,5 +135,35 @@ fn fpn(cost: &mut Cost, config: &NetConfig, pixels: impl Fn(usize) -> usize) {
         cost.up([coarse, fine], pixels(level + 1));
         cost.add(fine * fine, activation(config, fine), pixels(level));
         cost.unit(config, [fine, fine], pixels(level));
+    }
+}
+
+/// The stages of an encoder in the manner of VGG.
+fn stages(cost: &mut Cost, config: &NetConfig, pixels: impl Fn(usize) -> usize) -> Vec<usize> {
+    let stages = Stages::of(config).expect("such a net has such an encoder");
+    for (level, (io, depth)) in stages.each(3 * config.stem_stride * config.stem_stride).enumerate() {
+        cost.stage(&stages.config, io, depth, pixels(level));
+    }
+    stages.widths
+}
+
+fn vgg_unet(cost: &mut Cost, config: &NetConfig, pixels: impl Fn(usize) -> usize) {
+    let skips = stages(cost, config, &pixels);
+    let (widths, last) = (&config.widths, skips.len());
+    cost.block(config, [skips[last - 1], widths[last]], pixels(last));
+    for level in (0..last).rev() {
+        cost.up([widths[level + 1], widths[level]], pixels(level + 1));
+        cost.block(config, [skips[level] + widths[level], widths[level]], pixels(level));
+    }
+}
+
+/// Resizing scores costs nothing worth counting.
+fn fcn(cost: &mut Cost, config: &NetConfig, classes: usize, pixels: impl Fn(usize) -> usize) {
+    stages(cost, config, &pixels);
+    let (widths, last) = (&config.widths, config.widths.len() - 1);
+    cost.stage(config, [widths[last - 1], widths[last]], config.depths[last], pixels(last));
+    cost.add(widths[last] * classes, classes, pixels(last));
+    for level in (0..last - 1).rev().take(SCORED - 1) {
+        cost.add(widths[level] * classes, 0, pixels(level + 1)); // scored behind its pooling
     }
 }

@@ -180,11 +180,14 @@ impl Unit {
     }
 }
 
-/// Two units: what every level of a U-Net does.
+/// Two units: what every level of a U-Net does. With `residual = true` the input is added before the last ReLU, through a 1x1
+/// convolution where the channels change (He et al. 2016; in U-Nets Zhang et al. 2018).
 #[derive(Module, Debug)]
 pub(super) struct Block {
     first: Unit,
     second: Unit,
+    shortcut: Option<Conv>,
+    residual: bool,
 }
 
 impl Block {
@@ -192,12 +195,22 @@ impl Block {
         Self {
             first: Unit::new(config, io, device),
             second: Unit::new(config, [io[1], io[1]], device),
+            shortcut: (config.residual && io[0] != io[1]).then(|| Conv::new(io, 1, 1.0, false, device)),
+            residual: config.residual,
         }
     }
 
     /// `[n, in, h, w]` to `[n, out, h, w]`
     pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        self.second.forward(self.first.forward(x))
+        if !self.residual {
+            return self.second.forward(self.first.forward(x));
+        }
+        let y = self.first.forward(x.clone());
+        let around = match &self.shortcut {
+            Some(shortcut) => shortcut.forward(x),
+            None => x,
+        };
+        self.second.forward_add(y, around)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The nets: a U-Net, an attention U-Net and a feature pyramid net, built from one configuration.
+//! The nets: U-Nets with and without attention, a feature pyramid net and an FCN, built from one configuration.
 //!
 //! A net's input is `[n, 3, h, w]`, already normalised, with sides that are multiples of [`NetConfig::multiple`]; its output
 //! is `[n, classes, h, w]`, one unnormalised score per class and pixel. On an autodiff device a net trains (batch statistics,
@@ -7,18 +7,22 @@
 mod attention;
 mod cost;
 mod discriminator;
+mod fcn;
 mod fpn;
 mod layers;
 mod net;
 mod stem;
 mod unet;
+mod vgg;
+mod vgg_unet;
 
 pub use cost::Cost;
 pub use discriminator::Discriminator;
 pub use net::Net;
+pub use vgg::{Encoder, PretrainedUnit};
 
 use burn::tensor::Device;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Which net.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,11 +34,13 @@ pub enum Kind {
     AttentionUnet,
     /// A residual encoder, global context, and a decoder that adds its levels up (Lin et al. 2017).
     Fpn,
+    /// FCN-8s: scores of three levels of a VGG encoder, added up (Long et al. 2015).
+    Fcn,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Unet, Self::AttentionUnet, Self::Fpn];
+    pub const ALL: [Self; 4] = [Self::Unet, Self::AttentionUnet, Self::Fpn, Self::Fcn];
 
     /// Its name in a configuration.
     pub fn name(self) -> &'static str {
@@ -42,6 +48,7 @@ impl Kind {
             Self::Unet => "unet",
             Self::AttentionUnet => "attention-unet",
             Self::Fpn => "fpn",
+            Self::Fcn => "fcn",
         }
     }
 }
@@ -59,14 +66,18 @@ pub enum Normalisation {
 
 /// Everything that shapes a net.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 pub struct NetConfig {
     /// Which net.
     pub kind: Kind,
-    /// Channels per level, the finest first; each level has half the resolution of the one before.
-    #[serde(default = "default_widths")]
+    /// Whose encoder it has.
+    #[serde(default, skip_serializing_if = "Encoder::is_own")]
+    pub encoder: Encoder,
+    /// Channels per level, the finest first; each level has half the resolution of the one before. Those of the decoder in a U-Net
+    /// whose encoder is not its own.
+    #[serde(default)]
     pub widths: Vec<usize>,
-    /// Residual blocks per level, feature pyramid net only; as many numbers as `widths`.
+    /// Residual blocks per level of a feature pyramid net, convolutions per level of an FCN; as many numbers as `widths`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub depths: Vec<usize>,
     /// What follows a convolution.
@@ -79,6 +90,9 @@ pub struct NetConfig {
     /// Depthwise and pointwise convolutions in place of full 3x3 ones (Howard et al. 2017).
     #[serde(default)]
     pub separable: bool,
+    /// Blocks whose input is added to their output, U-Nets only (He et al. 2016).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub residual: bool,
     /// Share of the coarsest level's values that are zeroed in training.
     #[serde(default)]
     pub dropout: f64,
@@ -99,6 +113,18 @@ fn never(probability: &f64) -> bool {
     *probability == 0.0
 }
 
+impl<'de> Deserialize<'de> for NetConfig {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        Self::deserialize(reader).map(Self::completed) // the inherent one, which is derived
+    }
+}
+
+impl Serialize for NetConfig {
+    fn serialize<S: Serializer>(&self, writer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, writer)
+    }
+}
+
 fn default_stem_stride() -> usize {
     1
 }
@@ -109,18 +135,44 @@ impl NetConfig {
         let (widths, depths) = match kind {
             Kind::Unet | Kind::AttentionUnet => (default_widths(), Vec::new()),
             Kind::Fpn => (vec![16, 48, 64, 96, 128], vec![0, 1, 2, 3, 1]),
+            Kind::Fcn => (Vec::new(), Vec::new()), // as its encoder says
         };
-        Self {
+        let config = Self {
             kind,
+            encoder: Encoder::Own,
             widths,
             depths,
             normalisation: Normalisation::default(),
             stem_stride: default_stem_stride(),
             separable: false,
+            residual: false,
             dropout: 0.0,
             stochastic_depth: 0.0,
             heads: 0,
+        };
+        config.completed()
+    }
+
+    /// The same net on another encoder, with that one's default widths and depths.
+    pub fn with_encoder(self, encoder: Encoder) -> Self {
+        let config = Self {
+            encoder,
+            widths: Vec::new(),
+            depths: Vec::new(),
+            ..self
+        };
+        config.completed()
+    }
+
+    /// With what depends on other keys and was not said.
+    fn completed(mut self) -> Self {
+        if self.widths.is_empty() {
+            self.widths = vgg::default_widths(self.kind, self.encoder).unwrap_or_else(default_widths);
         }
+        if self.depths.is_empty() && self.kind == Kind::Fcn {
+            self.depths = vgg::default_depths(self.widths.len());
+        }
+        self
     }
 
     /// Checks what the types cannot.
@@ -147,10 +199,16 @@ impl NetConfig {
                 "stochastic_depth is {drop}, but this net has no residual blocks for it: take kind = \"fpn\" with depths, or leave it out"
             ));
         }
+        self.check_encoder()?;
+        if self.residual && !matches!(self.kind, Kind::Unet | Kind::AttentionUnet) {
+            return Err("residual is true, but only kind = \"unet\" and kind = \"attention-unet\" have such blocks: leave it out".into());
+        }
         let deepest = self.widths[self.widths.len() - 1];
         match (self.kind, self.heads) {
             (_, 0) => Ok(()),
-            (Kind::Unet | Kind::Fpn, heads) => Err(format!("heads is {heads}, but only kind = \"attention-unet\" has self-attention")),
+            (Kind::Unet | Kind::Fpn | Kind::Fcn, heads) => {
+                Err(format!("heads is {heads}, but only kind = \"attention-unet\" has self-attention"))
+            }
             (Kind::AttentionUnet, heads) if !deepest.is_multiple_of(heads) => Err(format!(
                 "heads is {heads}, which does not divide the {deepest} channels of the last level"
             )),
@@ -165,7 +223,7 @@ impl NetConfig {
                 "depths is {depths:?}, wanted {levels} numbers of residual blocks up to 64, one for each of the widths"
             )),
             Kind::Unet | Kind::AttentionUnet if !depths.is_empty() => Err(format!(
-                "depths is {depths:?}, but only kind = \"fpn\" has residual blocks: leave it out"
+                "depths is {depths:?}, but only kind = \"fpn\" and kind = \"fcn\" have them: leave it out"
             )),
             _ => Ok(()),
         }

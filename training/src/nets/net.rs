@@ -1,8 +1,10 @@
 //! Any of the nets, as one module.
 
+use super::fcn::Fcn;
 use super::fpn::Fpn;
 use super::unet::Unet;
-use super::{Kind, NetConfig};
+use super::vgg_unet::VggUnet;
+use super::{Encoder, Kind, NetConfig};
 use burn::module::{Devices, Module, ModuleMapper, ModuleVisitor};
 use burn::tensor::{Device, Tensor};
 
@@ -18,7 +20,9 @@ pub struct Net(Inner);
 #[allow(clippy::large_enum_variant)]
 enum Inner {
     Unet(Unet),
+    VggUnet(VggUnet),
     Fpn(Fpn),
+    Fcn(Fcn),
 }
 
 /// The same expression of whichever net it is.
@@ -26,7 +30,9 @@ macro_rules! each {
     ($net:expr, $inner:ident => $what:expr) => {
         match $net {
             Inner::Unet($inner) => $what,
+            Inner::VggUnet($inner) => $what,
             Inner::Fpn($inner) => $what,
+            Inner::Fcn($inner) => $what,
         }
     };
 }
@@ -36,7 +42,9 @@ macro_rules! changed {
     ($net:expr, $inner:ident => $what:expr) => {
         Self(match $net {
             Inner::Unet($inner) => Inner::Unet($what),
+            Inner::VggUnet($inner) => Inner::VggUnet($what),
             Inner::Fpn($inner) => Inner::Fpn($what),
+            Inner::Fcn($inner) => Inner::Fcn($what),
         })
     };
 }
@@ -44,8 +52,10 @@ macro_rules! changed {
 impl Net {
     pub(super) fn new(config: &NetConfig, classes: usize, device: &Device) -> Self {
         Self(match config.kind {
+            Kind::Unet if config.encoder != Encoder::Own => Inner::VggUnet(VggUnet::new(config, classes, device)),
             Kind::Unet | Kind::AttentionUnet => Inner::Unet(Unet::new(config, classes, device)),
             Kind::Fpn => Inner::Fpn(Fpn::new(config, classes, device)),
+            Kind::Fcn => Inner::Fcn(Fcn::new(config, classes, device)),
         })
     }
 
@@ -53,7 +63,7 @@ impl Net {
     pub(super) fn with_auxiliary(self, config: &NetConfig, classes: usize, device: &Device) -> Self {
         match self.0 {
             Inner::Fpn(net) => Self(Inner::Fpn(net.with_auxiliary(config, classes, device))),
-            Inner::Unet(_) => self,
+            _ => self,
         }
     }
 
@@ -67,8 +77,8 @@ impl Net {
     /// with a whole number k.
     pub fn forward_auxiliary(&self, images: Tensor<4>) -> (Tensor<4>, Option<Tensor<4>>) {
         match &self.0 {
-            Inner::Unet(net) => (net.forward(images), None),
             Inner::Fpn(net) => net.forward_auxiliary(images),
+            _ => (self.forward(images), None),
         }
     }
 }

@@ -4,10 +4,33 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Distribution, Tensor};
 
 fn small(kind: Kind) -> NetConfig {
+    let (widths, depths) = match kind {
+        Kind::Fcn => (vec![4, 6, 8, 8], vec![1, 2, 1, 1]),
+        Kind::Fpn => (vec![4, 6, 8], vec![0, 1, 2]),
+        Kind::Unet | Kind::AttentionUnet => (vec![4, 6, 8], Vec::new()),
+    };
     NetConfig {
-        widths: vec![4, 6, 8],
-        depths: if kind == Kind::Fpn { vec![0, 1, 2] } else { Vec::new() },
+        widths,
+        depths,
         ..NetConfig::new(kind)
+    }
+}
+
+/// Nets on the encoder of VGG16, with as little else as may be.
+fn on_vgg16() -> Vec<NetConfig> {
+    let unet = NetConfig {
+        widths: vec![4; 6],
+        ..NetConfig::new(Kind::Unet).with_encoder(Encoder::Vgg16)
+    };
+    let mut fcn = NetConfig::new(Kind::Fcn).with_encoder(Encoder::Vgg16Bn);
+    fcn.widths[5] = 4;
+    vec![unet, fcn]
+}
+
+fn attention_of(unet: &NetConfig) -> NetConfig {
+    NetConfig {
+        kind: Kind::AttentionUnet,
+        ..unet.clone()
     }
 }
 
@@ -25,10 +48,37 @@ fn variants() -> Vec<NetConfig> {
         ..unet.clone()
     });
     all.push(NetConfig {
+        residual: true,
+        widths: vec![4, 4, 8], // one block keeps its channels
+        ..unet.clone()
+    });
+    all.push(NetConfig {
+        residual: true,
+        separable: true,
+        normalisation: Normalisation::None,
+        ..attention_of(&unet)
+    });
+    all.push(NetConfig {
         normalisation: Normalisation::None,
         stem_stride: 4,
         ..unet
     });
+    let fcn = small(Kind::Fcn);
+    all.extend([1, 2].map(|stem_stride| NetConfig {
+        stem_stride,
+        ..fcn.clone()
+    }));
+    all.push(NetConfig {
+        separable: true,
+        widths: vec![4, 4, 6, 6, 8],
+        depths: vec![1; 5],
+        ..fcn.clone()
+    });
+    all.push(NetConfig {
+        normalisation: Normalisation::None,
+        ..fcn
+    });
+    all.extend(on_vgg16());
     let fpn = small(Kind::Fpn);
     all.extend([1, 2, 4].map(|stem_stride| NetConfig {
         stem_stride,
@@ -136,6 +186,7 @@ fn the_path_of_a_tensor_is_that_inside_its_net() {
     for (kind, path) in [
         (Kind::Unet, "encoder.0.second.conv.weight"),
         (Kind::Fpn, "encoder.1.blocks.0.first.conv.weight"),
+        (Kind::Fcn, "encoder.1.units.0.conv.weight"),
     ] {
         let values = crate::weights::Weights::of(&small(kind).init(5, &device)).values();
         assert!(values.contains_key(path), "{:?}", values.keys());
@@ -163,6 +214,104 @@ fn every_trainable_parameter_gets_a_gradient() {
         net.visit(&mut missing);
         assert_eq!(missing.1, 0, "{config:?}");
     }
+}
+
+#[test]
+fn a_residual_block_adds_what_it_read() {
+    let device = choose("cpu").unwrap();
+    device.seed(11);
+    let config = NetConfig {
+        residual: true,
+        normalisation: Normalisation::None,
+        ..small(Kind::Unet)
+    };
+    for io in [[3, 3], [3, 5]] {
+        let block = layers::Block::new(&config, io, &device);
+        let x = Tensor::<4>::random([1, 3, 8, 8], Distribution::Default, &device);
+        // with the second convolution at nothing, only the way around it is left
+        struct Second(bool);
+        impl burn::module::ModuleMapper for Second {
+            fn enter_module(&mut self, name: &str, _container_type: &str) {
+                self.0 |= name == "second";
+            }
+            fn exit_module(&mut self, name: &str, _container_type: &str) {
+                self.0 &= name != "second";
+            }
+            fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+                if self.0 { param.map(|t| t.zeros_like()) } else { param }
+            }
+        }
+        let y = block.map(&mut Second(false)).forward(x.clone());
+        assert_eq!(y.dims(), [1, io[1], 8, 8]);
+        if io[0] == io[1] {
+            assert_eq!(values(y), values(x), "positive values pass the ReLU as they are");
+        } else {
+            assert!(values(y).iter().any(|v| *v > 0.0), "a 1x1 convolution leads around");
+        }
+    }
+}
+
+#[test]
+fn an_fcn_has_scores_of_its_three_coarsest_levels() {
+    let config = NetConfig {
+        stem_stride: 2,
+        ..NetConfig::new(Kind::Fcn)
+    };
+    assert_eq!(config.multiple(), 64, "a stem of 2 and five poolings");
+    let shapes = crate::weights::Weights::of(&config.init(11, &choose("cpu").unwrap()));
+    let of = |path: &str| shapes.shape(path).map(<[usize]>::to_vec);
+    assert_eq!(
+        of("scores.0.weight"),
+        Some(vec![11, 160, 1, 1]),
+        "behind the fifth pooling and its convolutions"
+    );
+    assert_eq!(of("scores.1.weight"), Some(vec![11, 128, 1, 1]), "the fourth pooling");
+    assert_eq!(of("scores.2.weight"), Some(vec![11, 96, 1, 1]), "the third pooling");
+    assert_eq!(of("scores.3.weight"), None);
+}
+
+#[test]
+fn defaults_follow_kind_and_encoder() {
+    let read = |text: &str| toml::from_str::<NetConfig>(text).unwrap();
+    let fcn = read("kind = \"fcn\"");
+    assert_eq!(
+        (&fcn.widths[..], &fcn.depths[..]),
+        (&[24, 48, 96, 128, 160, 160][..], &[2, 2, 3, 3, 3, 2][..])
+    );
+    let vgg = read("kind = \"fcn\"\nencoder = \"vgg16-bn\"");
+    assert_eq!(vgg.widths, [64, 128, 256, 512, 512, 512]);
+    assert_eq!(read("kind = \"unet\"\nencoder = \"vgg16\"").widths.len(), 6);
+    assert_eq!(read("kind = \"fpn\"\ndepths = [1, 1, 1, 1, 1]").widths, default_widths());
+    for config in variants().iter().chain(&[fcn, vgg]) {
+        assert_eq!(&read(&toml::to_string(config).unwrap()), config);
+        config.check().unwrap();
+    }
+    let plain = toml::to_string(&NetConfig::new(Kind::Unet)).unwrap();
+    assert!(!plain.contains("encoder") && !plain.contains("residual"), "{plain}");
+}
+
+#[test]
+fn an_encoder_that_does_not_fit_is_refused_in_one_line() {
+    let refused = |kind, change: fn(&mut NetConfig)| {
+        let mut config = NetConfig::new(kind).with_encoder(Encoder::Vgg16);
+        change(&mut config);
+        config.check().unwrap_err()
+    };
+    assert!(refused(Kind::Fpn, |c| c.depths = vec![1; c.widths.len()]).contains("only kind = \"unet\" and kind = \"fcn\" take it"));
+    assert!(refused(Kind::AttentionUnet, |_| ()).contains("encoder is \"vgg16\""));
+    assert!(refused(Kind::Unet, |c| c.stem_stride = 2).contains("stem_stride is 2"));
+    assert!(refused(Kind::Unet, |c| c.widths = vec![8; 5]).contains("6 levels of the decoder"));
+    assert!(refused(Kind::Fcn, |c| c.widths[0] = 32).contains("begins with [64, 128, 256, 512, 512]"));
+    assert!(refused(Kind::Fcn, |c| c.separable = true).contains("full convolutions"));
+    assert!(refused(Kind::Fcn, |c| c.residual = true).contains("residual is true"));
+    let own = |change: fn(&mut NetConfig)| {
+        let mut config = small(Kind::Fcn);
+        change(&mut config);
+        config.check().unwrap_err()
+    };
+    assert!(own(|c| c.widths = vec![4; 3]).contains("wanted 4 to 7 levels"));
+    assert!(own(|c| c.depths[1] = 0).contains("from 1 to 64"));
+    assert!(own(|c| c.depths = vec![1]).contains("one for each of the widths"));
 }
 
 #[test]
@@ -196,7 +345,7 @@ fn a_configuration_that_cannot_be_built_is_refused_in_one_line() {
     assert!(refused(|c| c.stem_stride = 3).contains("1, 2 or 4"));
     assert!(refused(|c| c.dropout = 1.0).contains("dropout is 1"));
     assert!(refused(|c| c.heads = 2).contains("attention-unet"));
-    assert!(refused(|c| c.depths = vec![1, 1, 1]).contains("only kind = \"fpn\""));
+    assert!(refused(|c| c.depths = vec![1, 1, 1]).contains("only kind = \"fpn\" and kind = \"fcn\""));
     assert!(refused(|c| c.kind = Kind::Fpn).contains("depths is [], wanted 3 numbers"));
     assert!(
         refused(|c| {

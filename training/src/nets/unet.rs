@@ -23,10 +23,34 @@ pub(super) struct Unet {
 
 /// One level of the decoder.
 #[derive(Module, Debug)]
-struct Step {
+pub(super) struct Step {
     up: Up,
     gate: Option<Gate>,
     block: Block,
+}
+
+impl Step {
+    /// From the `coarse` channels of the level below and the `skip` channels of the encoder to `fine` ones.
+    pub(super) fn new(config: &NetConfig, [coarse, skip, fine]: [usize; 3], device: &Device) -> Self {
+        Self {
+            up: Up::new([coarse, fine], 1.0, device),
+            gate: (config.kind == Kind::AttentionUnet).then(|| Gate::new(fine, device)),
+            block: Block::new(config, [skip + fine, fine], device),
+        }
+    }
+}
+
+/// Goes up from the coarsest level with what the encoder kept, the finest first.
+pub(super) fn decode(steps: &[Step], mut x: Tensor<4>, skips: Vec<Tensor<4>>) -> Tensor<4> {
+    for (step, skip) in steps.iter().zip(skips.into_iter().rev()) {
+        x = step.up.forward(x);
+        let skip = match &step.gate {
+            Some(gate) => gate.forward(skip, x.clone()),
+            None => skip,
+        };
+        x = step.block.forward(Tensor::cat(vec![skip, x], 1));
+    }
+    x
 }
 
 impl Unet {
@@ -34,11 +58,7 @@ impl Unet {
         let widths = &config.widths;
         let pixels = 3 * config.stem_stride * config.stem_stride;
         let inputs = std::iter::once(&pixels).chain(widths);
-        let step = |pair: &[usize]| Step {
-            up: Up::new([pair[1], pair[0]], 1.0, device),
-            gate: (config.kind == Kind::AttentionUnet).then(|| Gate::new(pair[0], device)),
-            block: Block::new(config, [2 * pair[0], pair[0]], device),
-        };
+        let step = |pair: &[usize]| Step::new(config, [pair[1], pair[0], pair[0]], device);
         Self {
             encoder: inputs.zip(widths).map(|(i, o)| Block::new(config, [*i, *o], device)).collect(),
             attention: (config.heads > 0).then(|| SelfAttention::new(widths[widths.len() - 1], config.heads, device)),
@@ -63,15 +83,6 @@ impl Unet {
         if let Some(attention) = &self.attention {
             x = attention.forward(x);
         }
-        x = self.dropout.forward(x);
-        for (step, skip) in self.decoder.iter().zip(skips.into_iter().rev()) {
-            x = step.up.forward(x);
-            let skip = match &step.gate {
-                Some(gate) => gate.forward(skip, x.clone()),
-                None => skip,
-            };
-            x = step.block.forward(Tensor::cat(vec![skip, x], 1));
-        }
-        self.head.forward(x)
+        self.head.forward(decode(&self.decoder, self.dropout.forward(x), skips))
     }
 }

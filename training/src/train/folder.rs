@@ -138,6 +138,7 @@ pub fn same_run(head: &Head, config: &RunConfig) -> Result<()> {
         config.validate = Default::default();
         config.validation.clear();
         config.init = None;
+        config.pretrained = None;
         config.description.clear();
         config.licence.clear();
     }

@@ -6,9 +6,11 @@ use crate::checkpoint::{Checkpoint, Parts};
 use crate::config::RunConfig;
 use crate::data::Batch;
 use crate::error::{Kind, fault};
+use crate::freeze;
 use crate::metrics::IGNORE;
 use crate::nets::Net;
 use crate::optimizer::{clip, shrink};
+use crate::pretrained::{self, PretrainedConfig};
 use crate::random::Random;
 use crate::weights::Weights;
 use anyhow::Result;
@@ -110,9 +112,32 @@ impl Learner {
         Ok((taken, all))
     }
 
-    /// Number of parameters that learn.
+    /// Fills the encoder with weights from elsewhere; gives how many tensors they were.
+    ///
+    /// # Errors
+    /// As [`pretrained::load`].
+    pub(super) fn take_pretrained(&mut self, config: &PretrainedConfig) -> Result<usize> {
+        let plain = self.device.clone().without_autodiff();
+        let units = self.config.net.pretrained_units();
+        let (net, count) = pretrained::load(self.net.clone(), &units, config, &plain)?;
+        self.net = net;
+        self.begin_average();
+        Ok(count)
+    }
+
+    /// From here on what the configuration freezes in that epoch, counted from 0, keeps its values, and all else learns.
+    pub(super) fn freeze(&mut self, epoch: u32) {
+        self.net = freeze::apply(&self.config.freeze, self.net.clone(), epoch);
+    }
+
+    /// Number of parameters.
     pub(super) fn parameters(&self) -> usize {
         self.net.num_params()
+    }
+
+    /// How many of them learn now.
+    pub(super) fn learning(&self) -> usize {
+        freeze::learning(&self.net)
     }
 
     /// The net as it is, without autodiff.
@@ -166,9 +191,10 @@ impl Learner {
         if config.clip_norm > 0.0 {
             gradients = clip(&self.net, gradients, config.clip_norm).0;
         }
-        self.net = self.optimizer.step(rate, self.net.clone(), gradients);
+        let rates = freeze::rates(&self.config.freeze, rate);
+        self.net = self.optimizer.step(rates.clone(), self.net.clone(), gradients);
         if config.l1 > 0.0 {
-            self.net = shrink(self.net.clone(), config.l1 * rate as f32);
+            self.net = shrink(self.net.clone(), config.l1, rates);
         }
         if let Some(adversary) = &mut self.adversary {
             adversary.step((rate / config.rate).min(1.0)); // a sweep goes beyond

@@ -17,6 +17,7 @@ use crate::checkpoint::{Checkpoint, EpochRow, Head, Progress};
 use crate::config::RunConfig;
 use crate::data::{Batch, Loader, Plan, Recipe, Source, class_counts};
 use crate::error::{Kind, fault};
+use crate::freeze;
 use crate::metrics::{Scores, scored_names};
 use anyhow::Result;
 use burn::tensor::Device;
@@ -107,6 +108,14 @@ impl Run {
             let (taken, all) = learner.take_weights(path)?;
             live.line(&format!("took {taken} of {all} tensors from {}", path.display()));
         }
+        if let (Some(pretrained), None) = (&config.pretrained, &checkpoint) {
+            let count = learner.take_pretrained(pretrained)?;
+            live.line(&format!(
+                "took all {count} tensors of the encoder from {}",
+                pretrained.path.display()
+            ));
+        }
+        learner.freeze(head.progress.epoch);
         let cost = config.net.cost(head.scored(), nominal.1 as usize, nominal.0 as usize);
         folder.write_start(&head, cost)?;
         let count = |list: &[Source]| list.iter().map(|s| s.samples.len()).sum::<usize>();
@@ -114,9 +123,14 @@ impl Run {
             live.line(&format!("learning from {} pictures: {}", source.samples.len(), source.description));
         }
         live.line(&format!(
-            "measuring on {} pictures; {} parameters",
+            "measuring on {} pictures; {} parameters{}",
             count(&validation),
-            learner.parameters()
+            learner.parameters(),
+            if config.freeze.is_empty() {
+                String::new()
+            } else {
+                format!(", {} of them learn", learner.learning())
+            }
         ));
         Ok(Self {
             before_s: head.progress.elapsed_s,
@@ -143,6 +157,11 @@ impl Run {
         let accumulate = self.head.config.train.accumulate;
         while self.head.progress.epoch < epochs && !self.out_of_patience() {
             let epoch = self.head.progress.epoch;
+            if freeze::changes(&self.head.config.freeze, epoch) {
+                self.learner.freeze(epoch);
+                self.live
+                    .line(&format!("epoch {}: {} parameters learn", epoch + 1, self.learner.learning()));
+            }
             let steps = Plan::new(&self.recipe.sources, self.recipe.seed, epoch).steps(self.recipe.batch * accumulate);
             let started = (Instant::now(), self.head.progress.step_in_epoch);
             let range = started.1 * accumulate..steps * accumulate;

@@ -62,6 +62,10 @@ impl Sweep {
         if let Some(path) = &config.init {
             learner.take_weights(path)?;
         }
+        if let Some(pretrained) = &config.pretrained {
+            learner.take_pretrained(pretrained)?;
+        }
+        learner.freeze(0);
         let accumulate = config.train.accumulate;
         let mut curve = Curve::default();
         for epoch in 0.. {

@@ -124,3 +124,37 @@ pub fn pyramid(config: &str) -> String {
         )
         .replace("[loss]\n", "[loss]\nauxiliary = 0.4\n")
 }
+
+/// The same with an FCN of three stages.
+pub fn fcn(config: &str) -> String {
+    config
+        .replace("widths = [4, 8]", "widths = [4, 6, 8, 8]")
+        .replace("kind = \"unet\"", "kind = \"fcn\"\ndepths = [1, 1, 1, 1]")
+}
+
+/// Weights for the encoder of [`fcn`] under torchvision's names, as safetensors: a JSON header behind its length, then the numbers.
+pub fn encoder_weights() -> Vec<u8> {
+    let (mut header, mut data) = (serde_json::Map::new(), Vec::<u8>::new());
+    let mut add = |name: String, shape: &[usize], value: &dyn Fn(usize) -> f32| {
+        let start = data.len();
+        data.extend((0..shape.iter().product()).flat_map(|i| value(i).to_le_bytes()));
+        let entry = serde_json::json!({"dtype": "F32", "shape": shape, "data_offsets": [start, data.len()]});
+        header.insert(name, entry);
+    };
+    for (stage, [input, output]) in [[3, 4], [4, 6], [6, 8]].into_iter().enumerate() {
+        let number = 4 * stage; // convolution, normalisation, ReLU, pooling
+        let wave = |i: usize| ((i * i + 3 * i) as f32).sin() * (2.0 / (9 * input) as f32).sqrt();
+        add(format!("features.{number}.weight"), &[output, input, 3, 3], &wave);
+        for (number, name, value) in [
+            (number, "bias", 0.1),
+            (number + 1, "weight", 1.0),
+            (number + 1, "bias", 0.05),
+            (number + 1, "running_mean", 0.2),
+            (number + 1, "running_var", 0.5),
+        ] {
+            add(format!("features.{number}.{name}"), &[output], &|i| value + 0.01 * i as f32);
+        }
+    }
+    let header = serde_json::Value::Object(header).to_string();
+    [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &data].concat()
+}
