@@ -97,10 +97,10 @@ pub fn changes(list: &[FreezeConfig], epoch: u32) -> bool {
 /// The learning rate of every tensor; where several entries name one, the last counts.
 pub fn rates(list: &[FreezeConfig], rate: f64) -> ModuleLearningRate {
     let slow = list.iter().filter(|f| f.rate_factor != 1.0);
-    let all = slow.fold(ModuleLrScheduler::new(rate), |all, f| {
+    let mut all = slow.fold(ModuleLrScheduler::new(rate), |all, f| {
         all.with_group(f.group(), rate * f.rate_factor)
     });
-    { all }.step()
+    all.step()
 }
 
 /// How many numbers of a net learn.

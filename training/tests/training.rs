@@ -11,6 +11,7 @@ use maskline_training::device;
 use maskline_training::eval::{EvalOptions, Subject, eval};
 use maskline_training::train::run;
 use maskline_training::weights::Weights;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 #[test]
