@@ -6,6 +6,9 @@ use crate::error::{Kind, fault};
 use crate::nets::{Kind as NetKind, NetConfig};
 use anyhow::Result;
 
+/// Channels of the memory of those that are listed with one.
+const MEMORY: usize = 64;
+
 /// Lists nets with their parameters and cost.
 pub fn run(args: &NetsArgs) -> Result<()> {
     let classes = maskline_models::classes::driving_classes().iter().filter(|c| !c.ignore).count();
@@ -14,7 +17,11 @@ pub fn run(args: &NetsArgs) -> Result<()> {
         for stem_stride in [1, 2] {
             let mut net = NetConfig::new(kind);
             net.stem_stride = stem_stride;
-            nets.push((format!("{} (default widths)", kind.name()), net));
+            nets.push((format!("{} (default widths)", kind.name()), net.clone()));
+            if stem_stride == 2 {
+                net.memory = MEMORY;
+                nets.push((format!("{} with a memory", kind.name()), net));
+            }
         }
     }
     for path in &args.configs {
@@ -38,6 +45,9 @@ pub fn run(args: &NetsArgs) -> Result<()> {
         let mut options = format!("stem stride {}, widths {:?}", net.stem_stride, net.widths);
         if !net.depths.is_empty() {
             options += &format!(", depths {:?}", net.depths);
+        }
+        if net.memory > 0 {
+            options += &format!(", memory {}", net.memory);
         }
         println!("{name:38} {:>12} {:>8.2}   {options}", cost.parameters, cost.gmacs());
     }

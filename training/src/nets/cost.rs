@@ -1,6 +1,7 @@
 //! What a net costs, from its configuration alone. What is there for training only is not counted.
 
 use super::attention::gate_width;
+use super::gru;
 use super::stem::quarter_width;
 use super::{Kind, NetConfig, Normalisation};
 
@@ -62,6 +63,11 @@ pub(super) fn of(config: &NetConfig, classes: usize, height: usize, width: usize
     match config.kind {
         Kind::Unet | Kind::AttentionUnet => unet(&mut cost, config, pixels),
         Kind::Fpn => fpn(&mut cost, config, pixels),
+    }
+    if config.memory > 0 {
+        let last = config.widths.len() - 1;
+        let (weights, biases) = gru::cost(config.widths[last], config.memory);
+        cost.add(weights, biases, pixels(last));
     }
     let features = config.widths[0];
     match stride {

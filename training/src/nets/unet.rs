@@ -1,9 +1,10 @@
 //! The U-Net, with or without attention.
 
 use super::attention::{Gate, SelfAttention};
+use super::gru::ConvGru;
 use super::layers::{Block, Up};
 use super::stem::{Head, space_to_depth};
-use super::{Kind, NetConfig};
+use super::{Kind, NetConfig, Seen};
 use crate::ops;
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig};
@@ -15,6 +16,7 @@ pub(super) struct Unet {
     encoder: Vec<Block>,
     attention: Option<SelfAttention>,
     dropout: Dropout,
+    memory: Option<ConvGru>,
     /// The coarsest first.
     decoder: Vec<Step>,
     head: Head,
@@ -43,14 +45,20 @@ impl Unet {
             encoder: inputs.zip(widths).map(|(i, o)| Block::new(config, [*i, *o], device)).collect(),
             attention: (config.heads > 0).then(|| SelfAttention::new(widths[widths.len() - 1], config.heads, device)),
             dropout: DropoutConfig::new(config.dropout).init(),
+            memory: (config.memory > 0).then(|| ConvGru::new(widths[widths.len() - 1], config.memory, device)),
             decoder: widths.windows(2).rev().map(step).collect(),
             head: Head::new(config, classes, device),
             stem_stride: config.stem_stride,
         }
     }
 
-    /// See [`super::Net::forward`].
-    pub(super) fn forward(&self, images: Tensor<4>) -> Tensor<4> {
+    /// See [`super::Net::remembers`].
+    pub(super) fn remembers(&self) -> bool {
+        self.memory.is_some()
+    }
+
+    /// See [`super::Net::step`].
+    pub(super) fn step(&self, images: Tensor<4>, state: Option<Tensor<4>>) -> Seen {
         let mut x = space_to_depth(images, self.stem_stride); // [n, 3ss, h/s, w/s]
         let mut skips = Vec::new();
         for (level, block) in self.encoder.iter().enumerate() {
@@ -64,6 +72,11 @@ impl Unet {
             x = attention.forward(x);
         }
         x = self.dropout.forward(x);
+        let mut next = None;
+        if let Some(memory) = &self.memory {
+            let (features, state) = memory.forward(x, state);
+            (x, next) = (features, Some(state));
+        }
         for (step, skip) in self.decoder.iter().zip(skips.into_iter().rev()) {
             x = step.up.forward(x);
             let skip = match &step.gate {
@@ -72,6 +85,10 @@ impl Unet {
             };
             x = step.block.forward(Tensor::cat(vec![skip, x], 1));
         }
-        self.head.forward(x)
+        Seen {
+            scores: self.head.forward(x),
+            auxiliary: None,
+            state: next,
+        }
     }
 }

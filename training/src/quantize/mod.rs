@@ -141,6 +141,13 @@ pub fn quantize(
     words: &[String; 2],
     say: &dyn Fn(&str),
 ) -> Result<Quantized> {
+    if model.contract.remembers() {
+        let line = format!(
+            "{} remembers earlier frames, and ranges are found on single pictures: quantize a net without memory",
+            model.origin
+        );
+        return Err(fault(Kind::Config, line));
+    }
     let float = graph::read(model)?;
     let smaller = match target {
         Target::Int8(options) => int8(model, &float, options, pictures, say)?,
