@@ -238,7 +238,8 @@ mod tests {
             assert_eq!((batch.frames, batch.count, batch.labels.len()), (3, 2, 6 * SIDE * SIDE));
             for place in 0..2 {
                 let frame = |number: usize| &batch.images[(number * 2 + place) * 3 * SIDE * SIDE..][..3 * SIDE * SIDE];
-                let label = |number: usize| batch.labels[(number * 2 + place) * SIDE * SIDE..][..SIDE * SIDE][SIDE * SIDE / 2];
+                let middle = SIDE * SIDE / 2 + SIDE / 2;
+                let label = |number: usize| batch.labels[(number * 2 + place) * SIDE * SIDE + middle];
                 let first = label(0);
                 assert!(first == 0 || first == 3, "both clips are as long as a sequence");
                 assert_eq!([label(1), label(2)], [first + 1, first + 2]);
