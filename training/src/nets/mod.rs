@@ -93,12 +93,12 @@ pub struct NetConfig {
     #[serde(default)]
     pub heads: usize,
     /// Channels of what a convolutional GRU at the coarsest level remembers from frame to frame; 0 for none.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_none")]
     pub memory: usize,
 }
 
-fn is_zero(n: &usize) -> bool {
-    *n == 0
+fn is_none(memory: &usize) -> bool {
+    *memory == 0
 }
 
 fn default_widths() -> Vec<usize> {
