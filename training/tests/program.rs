@@ -134,8 +134,6 @@ fn quantize_says_what_it_wants_before_it_works() {
     let quantize = |model, out, code, says| self::fails(&["quantize", model, "-o", out, "--data", "."], at, code, says);
     quantize("text.onnx", "small.onnx", 78, "not an ONNX model");
     quantize("builtin:nothing", "small.onnx", 78, "there are: unet-road");
-    let remembering = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/nets/remembering.onnx");
-    quantize(remembering, "small.onnx", 78, "quantize a net without memory");
     quantize("builtin:unet-road", "nowhere/small.onnx", 74, "there is no folder nowhere");
 }
 
