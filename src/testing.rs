@@ -134,6 +134,7 @@ impl Brightness {
                 vec![State {
                     input: "memory".into(),
                     output: "memory_next".into(),
+                    grid: None,
                 }]
             } else {
                 Vec::new()

@@ -5,6 +5,7 @@
 mod support;
 
 use maskline::config::PipelineConfig;
+use maskline::testing::Brightness;
 use std::fs;
 use std::path::Path;
 use support::Bench;
@@ -221,4 +222,31 @@ fn help_and_version_go_to_standard_output() {
         let ran = bench.maskline(args).ok();
         assert!(ran.stdout.contains("Usage: maskline"), "{}", ran.stdout);
     }
+}
+
+#[test]
+fn a_net_that_remembers_is_refused_where_frames_would_be_left_out() {
+    let bench = Bench::new();
+    let net = Brightness {
+        counts: true,
+        ..Brightness::default()
+    };
+    bench.write("net.onnx", net.onnx());
+    let file = |temporal: &str| {
+        let text = format!("[source]\ninput = 'test:'\n[model]\nfile = 'net.onnx'\n[output]\nvideo = 'o.mp4'\n[temporal]\n{temporal}\n");
+        bench.write("p.toml", text);
+    };
+    for (temporal, place) in [
+        ("every = 2", "p.toml:8:9: temporal.every"),
+        ("hold_fps = 20", "p.toml:8:12: temporal.hold_fps"),
+    ] {
+        file(temporal);
+        bench.maskline(["check", "p.toml"]).refused(78, place);
+        bench
+            .maskline(["run", "p.toml", "--frames", "3"])
+            .refused(78, "remembers what it saw");
+    }
+    file("smooth = 0.5");
+    bench.maskline(["check", "p.toml"]).ok();
+    bench.maskline(["run", "p.toml", "--frames", "3"]).ok();
 }

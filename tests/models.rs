@@ -9,7 +9,7 @@ use maskline::infer::{OnnxSegmenter, Provider, Scores, Segmenter, SessionOptions
 use maskline::postprocess::Postprocessor;
 use maskline::preprocess::from_rgb;
 use maskline::testing::{Brightness, Output};
-use maskline_models::contract::{Contract, Layout, Resize, Size};
+use maskline_models::contract::{Contract, Grid, Layout, Resize, Size};
 use maskline_models::golden::{Golden, Sample};
 use maskline_models::onnx::{append_contract, data_type};
 use maskline_models::{Fit, Model};
@@ -282,6 +282,58 @@ fn a_recurrent_state_goes_from_frame_to_frame_and_can_be_forgotten() {
     assert_eq!([0; 3].map(|_| count(&mut segmenter)), [0.0, 1.0, 2.0]);
     segmenter.reset().unwrap();
     assert_eq!(count(&mut segmenter), 0.0);
+}
+
+#[test]
+fn golden_samples_of_a_net_that_remembers_leave_nothing_behind() {
+    let net = Brightness {
+        output: Output::Logits,
+        counts: true,
+        ..Brightness::default()
+    };
+    let sample = Sample {
+        width: 64,
+        height: 48,
+        rgb: vec![0; 3 * 64 * 48],
+        ids: vec![0; 64 * 48],
+    };
+    let mut contract = net.contract();
+    contract.goldens = vec![Golden::pack("brightness", &sample, 0.99); 3];
+    let mut segmenter = open(&with_contract(&net, &contract), 64, 48).unwrap();
+    assert_eq!(segmenter.goldens(), 3);
+    let tensor = Tensor {
+        values: vec![0.0; 3 * 64 * 48],
+        fit: Fit::plan(&contract.input, 64, 48, None).unwrap(),
+    };
+    match segmenter.infer(&tensor).unwrap().values {
+        Values::Floats { scores, .. } => assert_eq!(scores[0], 0.0, "the count of frames before this one"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_state_whose_grid_is_not_that_of_the_graph_is_refused() {
+    let net = Brightness {
+        counts: true,
+        memory: vec![1, 2, 1, 1],
+        ..Brightness::default()
+    };
+    let with = |channels, stride| {
+        let mut contract = net.contract();
+        contract.states[0].grid = Some(Grid { channels, stride });
+        let mut onnx = net.bare_onnx();
+        append_contract(&mut onnx, &contract);
+        Model::from_bytes("net".into(), Cow::Owned(onnx), None)
+    };
+    let refused = with(4, 8).unwrap_err().to_string();
+    assert!(
+        refused.contains("memory f32 [1,2,1,1]") && refused.contains("4 channels with a stride of 8"),
+        "{refused}"
+    );
+    assert_refused(
+        open(&with(2, 4).unwrap(), 64, 48),
+        &["\"memory\" is [1, 2, 1, 1]", "[1, 2, 12, 16]"],
+    );
 }
 
 #[test]

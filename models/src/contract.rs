@@ -37,7 +37,7 @@ pub struct Contract {
     /// Where the weights come from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training: Option<Provenance>,
-    /// Inputs with the class maps they must give.
+    /// Inputs with the class maps they must give. Those of a net with states are the first frames of one clip, in this order.
     #[serde(default, rename = "golden", skip_serializing_if = "Vec::is_empty")]
     pub goldens: Vec<Golden>,
 }
@@ -183,7 +183,8 @@ pub enum OutputKind {
     ClassIds,
 }
 
-/// A recurrent state: graph output `output` of one frame is graph input `input` of the next; zeros at the start.
+/// A recurrent state (float32): graph output `output` of one frame is graph input `input` of the next; zeros at the start of
+/// a clip.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
@@ -191,6 +192,26 @@ pub struct State {
     pub input: String,
     /// Name of the graph output.
     pub output: String,
+    /// Its size, where that goes with the picture's; a state without it has the one size that the graph states.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grid: Option<Grid>,
+}
+
+/// The size of a state that is a feature map: `[1, channels, height / stride, width / stride]` of the input's height and width.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grid {
+    /// Channels.
+    pub channels: u32,
+    /// Input pixels that a value covers along each side.
+    pub stride: u32,
+}
+
+impl Grid {
+    /// The state's axes for an input of that size in pixels.
+    pub fn shape(&self, width: u32, height: u32) -> [usize; 4] {
+        [1, self.channels, height / self.stride, width / self.stride].map(|n| n as usize)
+    }
 }
 
 /// Where weights come from, for people and for reproduction.
@@ -265,6 +286,11 @@ impl Contract {
         })
     }
 
+    /// Whether what the net says of a frame depends on those before it.
+    pub fn remembers(&self) -> bool {
+        !self.states.is_empty()
+    }
+
     /// Checks what the types cannot.
     ///
     /// # Errors
@@ -301,6 +327,35 @@ impl Contract {
             if let Some(t) = head.temperature.filter(|t| !(*t > 0.0 && t.is_finite())) {
                 return Err(format!("head {:?}: temperature is {t}, wanted more than 0", head.name));
             }
+        }
+        for (i, state) in self.states.iter().enumerate() {
+            self.check_state(state, &self.states[..i])?;
+        }
+        Ok(())
+    }
+
+    fn check_state(&self, state: &State, before: &[State]) -> Result<(), String> {
+        let State { input, output, grid } = state;
+        if *input == self.input.tensor || before.iter().any(|s| s.input == *input) {
+            return Err(format!("two inputs are named {input:?}, wanted one tensor for each state"));
+        }
+        if self.heads.iter().any(|h| h.tensor == *output) || before.iter().any(|s| s.output == *output) {
+            return Err(format!("two outputs are named {output:?}, wanted one tensor for each state"));
+        }
+        let Some(Grid { channels, stride }) = *grid else { return Ok(()) };
+        if channels == 0 || stride == 0 {
+            return Err(format!(
+                "state {input:?} has {channels} channels with a stride of {stride}, wanted at least 1 of each"
+            ));
+        }
+        let whole = match self.input.size {
+            Size::Fixed { width, height } => width.is_multiple_of(stride) && height.is_multiple_of(stride),
+            Size::Multiple { of, .. } => of.is_multiple_of(stride),
+        };
+        if !whole {
+            return Err(format!(
+                "state {input:?} has a stride of {stride}, wanted one that divides the sides of every input"
+            ));
         }
         Ok(())
     }
@@ -400,6 +455,34 @@ pub(crate) mod tests {
         assert!(with(|c| c.heads[0].temperature = Some(0.0)).contains("temperature is 0"));
         let second = with(|c| c.heads.push(c.heads[0].clone()));
         assert!(second.contains("two heads"), "{second}");
+    }
+
+    #[test]
+    fn a_state_is_read_in_both_forms_and_must_fit_the_input() {
+        let state = |grid| State {
+            input: "state_in".into(),
+            output: "state_out".into(),
+            grid,
+        };
+        let grid = |channels, stride| Some(Grid { channels, stride });
+        let with = |states| Contract { states, ..sample() };
+        for good in [state(None), state(grid(64, 32)), state(grid(1, 8))] {
+            let contract = with(vec![good]);
+            assert_eq!(Contract::from_json(&contract.to_json()).unwrap(), contract);
+            assert_eq!(Contract::from_toml(&toml::to_string(&contract).unwrap()).unwrap(), contract);
+        }
+        assert_eq!(grid(64, 32).unwrap().shape(480, 352), [1, 64, 11, 15]);
+        let refused = |states| with(states).check().unwrap_err();
+        assert!(refused(vec![state(grid(0, 32))]).contains("0 channels"));
+        assert!(refused(vec![state(grid(4, 64))]).contains("stride of 64, wanted one that divides"));
+        assert!(refused(vec![state(None), state(None)]).contains("two inputs are named \"state_in\""));
+        let as_head = State {
+            output: "class_map".into(),
+            ..state(None)
+        };
+        assert!(refused(vec![as_head]).contains("two outputs are named \"class_map\""));
+        let old = r#"{"input": "memory", "output": "memory_next"}"#;
+        assert_eq!(serde_json::from_str::<State>(old).unwrap().grid, None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Opening a model: an ONNX file with its contract inside, or with a sidecar beside it.
 
 use crate::builtin;
-use crate::contract::{Contract, METADATA_KEY};
+use crate::contract::{Contract, Grid, METADATA_KEY};
 use crate::onnx::{Header, ValueInfoProto, data_type, dimension};
 use prost::Message;
 use sha2::{Digest, Sha256};
@@ -185,9 +185,29 @@ impl Model {
         for state in &self.contract.states {
             has(&self.graph.inputs, &state.input, "state input")?;
             has(&self.graph.outputs, &state.output, "state output")?;
+            if let Some(grid) = state.grid {
+                let ends = [(&self.graph.inputs, &state.input), (&self.graph.outputs, &state.output)];
+                ends.into_iter().try_for_each(|(ports, name)| check_grid(ports, name, grid))?;
+            }
         }
         Ok(())
     }
+}
+
+/// Whether a tensor can be a state of that kind, as far as the graph tells.
+fn check_grid(ports: &[Port], name: &str, grid: Grid) -> Result<(), String> {
+    let Some(port) = ports.iter().find(|p| p.name == name) else {
+        return Ok(());
+    };
+    let wanted = [Some(1), Some(i64::from(grid.channels)), None, None];
+    let agree = |axes: &Vec<Option<i64>>| axes.len() == 4 && axes.iter().zip(wanted).all(|(a, w)| a.is_none() || w.is_none() || *a == w);
+    if [0, data_type::FLOAT].contains(&port.element) && port.shape.as_ref().is_none_or(agree) {
+        return Ok(());
+    }
+    Err(format!(
+        "the graph has {port}, the contract's state of {} channels with a stride of {} makes it f32 [1,{},height/{},width/{}]",
+        grid.channels, grid.stride, grid.channels, grid.stride, grid.stride
+    ))
 }
 
 fn port(value: &ValueInfoProto) -> Port {

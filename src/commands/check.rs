@@ -8,7 +8,7 @@ use crate::error::{Kind, fault};
 use crate::infer::Provider;
 use crate::messages::unknown_classes;
 use crate::overlay::Overlay;
-use crate::pipeline::{Depth, open_model, output_problems, sessions};
+use crate::pipeline::{Depth, memory_problem, open_model, output_problems, sessions};
 use crate::source;
 use crate::testing::plain;
 use anyhow::Result;
@@ -94,6 +94,8 @@ pub(super) fn model_problems(config: &PipelineConfig, strict: bool) -> Vec<Strin
         }
         Err(problem) => problems.push(at("model.head", problem)),
     }
+    let memory = memory_problem(&contract, &config.temporal);
+    problems.extend(memory.map(|(key, problem)| at(key, problem)));
     let fit = Fit::plan(&contract.input, format.width, format.height, model.size);
     problems.extend(fit.err().map(|e| at("model.size", e)));
     problems

@@ -106,7 +106,11 @@ fn show(model: &Model) -> String {
         }
     }
     for state in states {
-        line(&mut text, format_args!("state     {} -> {}", state.output, state.input));
+        let size = state
+            .grid
+            .map(|g| format!(": {} channels at 1/{} of the input's size", g.channels, g.stride));
+        let size = size.unwrap_or_default();
+        line(&mut text, format_args!("state     {} -> {}{size}", state.output, state.input));
     }
     if let Some(t) = training {
         line(&mut text, format_args!("data      {}", t.data.join(", ")));

@@ -1,7 +1,7 @@
 //! Contract against graph: element types, shapes and the number of classes, before the first frame.
 
 use anyhow::{Result, bail, ensure};
-use maskline_models::contract::{Contract, Layout, OutputKind};
+use maskline_models::contract::{Contract, Layout, OutputKind, State};
 use maskline_models::{Fit, Head};
 use ort::session::Session;
 use ort::value::{Outlet, TensorElementType, ValueType};
@@ -71,33 +71,45 @@ pub(super) fn check_graph(session: &Session, contract: &Contract, head: &Head, f
         }
     }
     for state in &contract.states {
-        let input = find(session.inputs(), &state.input)?;
-        let shape = tensor(input, &[TensorElementType::Float32], "a state of f32")?;
-        ensure!(
-            shape.iter().all(|n| *n > 0),
-            "the state {:?} is {}, wanted a fixed size: export the net for one frame size",
-            state.input,
-            show(shape)
-        );
+        let shape = state_shape(session, state, fit)?;
         let values = shape.iter().try_fold(1_i64, |product, n| product.checked_mul(*n));
         ensure!(
             values.is_some_and(|n| n <= STATE_VALUES),
             "the state {:?} is {}, wanted at most {STATE_VALUES} values (1 GiB): its shape is probably not what the net means",
             state.input,
-            show(shape)
+            show(&shape)
         );
-        tensor(
-            find(session.outputs(), &state.output)?,
-            &[TensorElementType::Float32],
-            "a state of f32",
-        )?;
     }
     Ok(())
 }
 
-/// Axis sizes of a state's input, all fixed after [`check_graph`].
-pub(super) fn state_shape(session: &Session, name: &str) -> Result<Vec<i64>> {
-    Ok(tensor(find(session.inputs(), name)?, &[TensorElementType::Float32], "a state of f32")?.to_vec())
+/// Axis sizes of a state for frames of this geometry: those of its grid, or the ones that the graph states.
+///
+/// # Errors
+/// One line, if contract and graph disagree, or neither says how large it is.
+pub(super) fn state_shape(session: &Session, state: &State, fit: &Fit) -> Result<Vec<i64>> {
+    let floats = [TensorElementType::Float32];
+    let input = tensor(find(session.inputs(), &state.input)?, &floats, "a state of f32")?;
+    let output = tensor(find(session.outputs(), &state.output)?, &floats, "a state of f32")?;
+    let Some(grid) = state.grid else {
+        ensure!(
+            input.iter().all(|n| *n > 0),
+            "the state {:?} is {}, wanted a fixed size: export the net for one frame size, or give the state a grid in the contract",
+            state.input,
+            show(input)
+        );
+        return Ok(input.to_vec());
+    };
+    let wanted = grid.shape(fit.width, fit.height).map(|n| n as i64);
+    for (name, shape) in [(&state.input, input), (&state.output, output)] {
+        ensure!(
+            fits(shape, &wanted),
+            "the graph's state {name:?} is {}, the contract and the frame's size make it {}",
+            show(shape),
+            show(&wanted)
+        );
+    }
+    Ok(wanted.to_vec())
 }
 
 fn find<'a>(outlets: &'a [Outlet], name: &str) -> Result<&'a Outlet> {

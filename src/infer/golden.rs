@@ -8,7 +8,8 @@ use maskline_models::contract::{Contract, Size};
 use maskline_models::fill::Filler;
 use maskline_models::{Fit, Head, Rect};
 
-/// Runs the samples of a head and compares; gives how many there were. A net of one size leaves out samples of another.
+/// Runs the samples of a head in their order and compares; gives how many there were. A net of one size leaves out samples of
+/// another. To a net that remembers they are one clip, from its first frame on.
 ///
 /// # Errors
 /// One line with the shares of pixels that agree and that were wanted.

@@ -40,6 +40,14 @@ pub trait Segmenter: Send {
         inputs.iter().map(|input| self.infer(input)).collect()
     }
 
+    /// Forgets earlier frames: what comes next has nothing to do with them. Changes nothing in a net without memory.
+    ///
+    /// # Errors
+    /// If there is no memory for it.
+    fn reset(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// The provider that runs it, as it goes into the report.
     fn provider(&self) -> &str;
 }

@@ -8,7 +8,7 @@ use super::{Buffer, Provider, Scores, Segmenter, SessionOptions, Values, provide
 use crate::error::{Kind, WithKind, fault};
 use crate::frame::Tensor;
 use anyhow::{Context, Result, bail};
-use maskline_models::contract::{Layout, OutputKind};
+use maskline_models::contract::{Grid, Layout, OutputKind};
 use maskline_models::{Fit, Head, Input, Model};
 use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, Session, SessionInputValue};
 use ort::value::{DynValue, TensorRef, TensorValueType};
@@ -40,8 +40,20 @@ pub struct OnnxSegmenter {
 struct State {
     input: String,
     output: String,
+    grid: Option<Grid>,
     shape: Vec<i64>,
     value: DynValue,
+}
+
+impl State {
+    /// Begins anew where frames of another size come.
+    fn fit(&mut self, fit: Fit) -> Result<()> {
+        let shape = self.grid.map(|grid| grid.shape(fit.width, fit.height).map(|n| n as i64));
+        if let Some(shape) = shape.filter(|shape| self.shape != *shape) {
+            (self.shape, self.value) = (shape.to_vec(), zeros(&shape)?);
+        }
+        Ok(())
+    }
 }
 
 impl OnnxSegmenter {
@@ -90,10 +102,11 @@ impl OnnxSegmenter {
             selector = selector.with(&state.output);
         }
         let states = model.contract.states.iter().map(|s| {
-            let shape = state_shape(&session, &s.input)?;
+            let shape = state_shape(&session, s, &fit)?;
             Ok(State {
                 input: s.input.clone(),
                 output: s.output.clone(),
+                grid: s.grid,
                 value: zeros(&shape)?,
                 shape,
             })
@@ -121,6 +134,7 @@ impl OnnxSegmenter {
             .with_context(|| format!("cannot take {}x{}", fit.width, fit.height))?;
         segmenter.reset()?;
         segmenter.goldens = check_goldens(&mut segmenter, &model.contract, head)?;
+        segmenter.reset()?;
         Ok(segmenter)
     }
 
@@ -139,17 +153,6 @@ impl OnnxSegmenter {
         self.goldens
     }
 
-    /// Forgets what earlier frames have left in recurrent states.
-    ///
-    /// # Errors
-    /// If there is no memory.
-    pub fn reset(&mut self) -> Result<()> {
-        for state in &mut self.states {
-            state.value = zeros(&state.shape)?;
-        }
-        Ok(())
-    }
-
     /// Whether the graph leaves open how many frames it takes at once. A net with a memory has one for one stream only.
     fn takes_batches(&self) -> bool {
         let input = self.session.inputs().iter().find(|i| i.name() == self.input.tensor);
@@ -165,6 +168,7 @@ impl OnnxSegmenter {
             Layout::Nhwc => [frames, height, width, 3],
         };
         let frame = TensorRef::from_array_view((shape, values))?;
+        self.states.iter_mut().try_for_each(|state| state.fit(fit))?;
         let mut feeds: Vec<(&str, SessionInputValue<'_>)> = vec![(&self.input.tensor, frame.into())];
         feeds.extend(self.states.iter().map(|s| (s.input.as_str(), SessionInputValue::from(&s.value))));
         let mut outputs = self
@@ -254,6 +258,13 @@ impl Segmenter for OnnxSegmenter {
         let all = self.run(&values, inputs.len(), first.fit)?;
         let all = self.scores(all, inputs.len()).kind(Kind::Config)?;
         Ok((0..inputs.len()).map(|n| all.part(n, inputs.len())).collect())
+    }
+
+    fn reset(&mut self) -> Result<()> {
+        for state in &mut self.states {
+            state.value = zeros(&state.shape)?;
+        }
+        Ok(())
     }
 
     fn provider(&self) -> &str {

@@ -38,10 +38,10 @@ use crate::sink::masks::MaskWriter;
 use crate::sink::{self, SinkOptions, Speed};
 use crate::source::{self, LiveOptions, Notices, Paced, SourceOptions, StopFlag};
 use crate::stats::{ModelUsed, Report};
-use crate::temporal::{Carrier, Lookout, TemporalOptions};
+use crate::temporal::{Carrier, Every, Lookout, TemporalOptions};
 use anyhow::Result;
 use maskline_models::classes::palette;
-use maskline_models::{Class, Fit, Model, builtin};
+use maskline_models::{Class, Contract, Fit, Model, builtin};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -387,6 +387,9 @@ impl Pipeline {
         let overlay = || overlay_of(&head.classes, &format, &config.overlay, &config.zones).at("overlay.only", &config);
         let overlay = is_seen.then(overlay).transpose()?;
         check_zones(&config, &head.classes)?;
+        if let Some((key, line)) = memory_problem(&model.contract, &config.temporal) {
+            return Err(fault(Kind::Config, config.places.prefix(key) + &line));
+        }
         let zones = (!config.zones.is_empty()).then(|| Watch::new(&config.zones, &head.classes));
         let one = live || config.temporal.is_sparse();
         let head_name = config.model.head.as_deref();
@@ -444,7 +447,7 @@ impl Pipeline {
         };
         let mut notes = std::mem::take(&mut source.notes);
         notes.extend(sink.notes());
-        notes.extend(unused::notes(&config, &provider.taken, !model.contract.states.is_empty()));
+        notes.extend(unused::notes(&config, &provider.taken, model.contract.remembers()));
         let postprocess = Postprocessor::new(&head, &fit);
         let classes = Arc::new(head.classes);
         if let Some(hosting) = &hosting {
@@ -671,23 +674,35 @@ fn check_zones(config: &PipelineConfig, classes: &[Class]) -> Result<()> {
     Err(fault(Kind::Config, lines.join("\n")))
 }
 
-/// What carries class maps, if it is wanted.
+/// The option, by its key, that leaves frames out for a net that must see all of them, and what to do about it.
+pub(crate) fn memory_problem(contract: &Contract, options: &TemporalOptions) -> Option<(&'static str, String)> {
+    let key = match options {
+        _ if !contract.remembers() => None,
+        _ if options.every != Every::default() => Some("temporal.every"),
+        _ => options.hold_fps.map(|_| "temporal.hold_fps"),
+    }?;
+    let line = format!(
+        "{} remembers what it saw, so it must see every frame: leave --every and --hold-fps out",
+        contract.name
+    );
+    Some((key, line))
+}
+
+/// What is done about the time between frames, if anything is.
 fn temporal(options: &TemporalOptions, format: &VideoFormat, model: &Model, classes: &[Class]) -> Result<Option<wire::Temporal>> {
-    if !options.is_wanted() {
+    if !options.is_wanted() && !model.contract.remembers() {
         return Ok(None);
     }
-    if !model.contract.states.is_empty() {
-        let line = format!(
-            "{} remembers what it saw, so it must see every frame: leave --every, --hold-fps and --smooth out",
-            model.contract.name
-        );
-        return Err(fault(Kind::Config, line));
-    }
+    let carry = || -> Result<_> {
+        Ok(wire::Carry {
+            carrier: Carrier::new(options, format, classes)?,
+            frames_around: options.frames_around(format),
+            frames_live: options.frames_live(),
+        })
+    };
     Ok(Some(wire::Temporal {
         lookout: Lookout::new(options, format)?,
-        carrier: Carrier::new(options, format, classes)?,
-        frames_around: options.frames_around(format),
-        frames_live: options.frames_live(),
+        carry: options.is_wanted().then(carry).transpose()?,
     }))
 }
 

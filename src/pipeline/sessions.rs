@@ -23,7 +23,7 @@ pub(crate) fn open(
     options: &SessionOptions,
     sparse: bool,
 ) -> Result<(Vec<Box<dyn Segmenter>>, ProviderReport)> {
-    let independent = model.contract.states.is_empty();
+    let independent = !model.contract.remembers();
     let wanted = options.sessions.filter(|_| independent);
     let on_cpu = wanted.unwrap_or(if independent && !sparse { SESSIONS_ON_CPU } else { 1 });
     let (sessions, threads) = match options.provider {

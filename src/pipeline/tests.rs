@@ -1,10 +1,10 @@
 //! Runs of stages that are made up: what a run does when one of them fails, is slow or is silent.
 
 use super::record::{Lines, Paper, Recorder};
-use super::wire::{self, Stages, Temporal};
+use super::wire::{self, Carry, Stages, Temporal};
 use crate::error::{Kind, fault, kind_of};
-use crate::frame::{ClassMap, Frame, Matrix, OwnedPixels, PixelFormat, Range, Tensor, VideoFormat};
-use crate::infer::MockSegmenter;
+use crate::frame::{ClassMap, Frame, Matrix, OwnedPixels, PixelFormat, Pixels, Range, Tensor, VideoFormat};
+use crate::infer::{Buffer, MockSegmenter, Scores, Segmenter, Values};
 use crate::messages::MessageOptions;
 use crate::overlay::{Overlay, OverlayOptions};
 use crate::pending::PendingFile;
@@ -17,7 +17,7 @@ use crate::testing::Brightness;
 use anyhow::Result;
 use maskline_models::Fit;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Barrier, mpsc};
+use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 /// Gives so many frames, counts them, and then does what it is told.
@@ -188,10 +188,80 @@ fn several_sessions_keep_the_order() {
 fn carry(set: &mut Set, options: &TemporalOptions) {
     set.stages.temporal = Some(Temporal {
         lookout: Lookout::new(options, &set.stages.source.format).unwrap(),
-        carrier: Carrier::new(options, &set.stages.source.format, &[]).unwrap(),
-        frames_live: 3,
-        frames_around: options.frames_around(&set.stages.source.format),
+        carry: Some(Carry {
+            carrier: Carrier::new(options, &set.stages.source.format, &[]).unwrap(),
+            frames_live: 3,
+            frames_around: options.frames_around(&set.stages.source.format),
+        }),
     });
+}
+
+/// Counts the frames since it last forgot, and writes the counts down.
+struct Memory {
+    count: u8,
+    told: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Segmenter for Memory {
+    fn infer(&mut self, _: &Tensor) -> Result<Scores> {
+        self.count += 1;
+        self.told.lock().unwrap().push(self.count);
+        Ok(Scores {
+            width: 64,
+            height: 48,
+            values: Values::U8(Buffer::from(vec![0; 64 * 48])),
+        })
+    }
+
+    fn reset(&mut self) -> Result<()> {
+        self.count = 0;
+        Ok(())
+    }
+
+    fn provider(&self) -> &str {
+        "mock"
+    }
+}
+
+#[test]
+fn a_net_that_remembers_sees_every_frame_and_forgets_at_a_cut_and_after_a_gap() {
+    let mut next = 0;
+    let mut set = set(0, end, dark, || {});
+    let format = set.stages.source.format.clone();
+    let source = Frames {
+        format: format.clone(),
+        left: 0,
+        given: set.given.clone(),
+        then: Box::new(move || {
+            let mut pixels = OwnedPixels::black(&format, 1);
+            if next >= 5 {
+                pixels.plane_mut(0).fill(200); // another scene
+            }
+            let outage = if next >= 8 { 3_000_000_000 } else { 0 };
+            next += 1;
+            Ok((next <= 12).then(|| Frame {
+                index: next - 1,
+                pts_ns: (next - 1) * 40_000_000 + outage,
+                duration_ns: None,
+                format: format.clone(),
+                pixels: Box::new(pixels),
+                arrived: Instant::now(),
+            }))
+        }),
+    };
+    set.stages.source.frames = Box::new(source);
+    let told = Arc::default();
+    set.stages.segmenters = vec![Box::new(Memory {
+        count: 100,
+        told: Arc::clone(&told),
+    })];
+    set.stages.temporal = Some(Temporal {
+        lookout: Lookout::new(&TemporalOptions::default(), &set.stages.source.format).unwrap(),
+        carry: None,
+    });
+    let done = wire::run(set.stages, StopFlag::default(), |_| {}).unwrap();
+    assert_eq!(*told.lock().unwrap(), [1, 2, 3, 4, 5, 1, 2, 3, 1, 2, 3, 4]);
+    assert!(done.temporal.is_none() && done.counts.inferred == 12, "nothing is carried");
 }
 
 #[test]

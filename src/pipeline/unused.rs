@@ -66,7 +66,8 @@ pub(super) fn notes(config: &PipelineConfig, taken: &str, recurrent: bool) -> Ve
     let (temporal, usual) = (&config.temporal, TemporalOptions::default());
     let why = "every frame is inferred by itself (--every, or every in [temporal])";
     let every = !temporal.is_wanted();
-    note(every && temporal.motion != usual.motion, "temporal.motion", why);
+    // A net that remembers hears of cuts by the motion.
+    note(every && !recurrent && temporal.motion != usual.motion, "temporal.motion", why);
     note(every && temporal.lookahead != usual.lookahead, "temporal.lookahead", why);
 
     if config.output.json.is_none() {

@@ -36,7 +36,7 @@ const LIVE_QUEUE_DEPTH_FRAMES: usize = 1;
 /// Everything that works on frames, in the order of their way.
 pub(super) struct Stages {
     pub source: Opened,
-    /// Only if class maps are carried between inferred frames.
+    /// Only if frames are looked at before the net: where class maps are carried, or the net remembers.
     pub temporal: Option<Temporal>,
     pub preprocess: Preprocessor,
     /// What errors call the net.
@@ -61,9 +61,15 @@ pub(super) struct Stages {
     pub source_grace: Duration,
 }
 
-/// What carries class maps.
+/// What is done about the time between frames.
 pub(super) struct Temporal {
     pub lookout: Lookout,
+    /// Only if class maps are carried between inferred frames; a net that remembers alone just has to hear of cuts.
+    pub carry: Option<Carry>,
+}
+
+/// What carries class maps.
+pub(super) struct Carry {
     pub carrier: Carrier<OnItsWay>,
     /// Frames that may wait on their way around the net.
     pub frames_around: usize,
@@ -219,7 +225,9 @@ pub(super) fn run(stages: Stages, stop: StopFlag, progress: impl FnMut(u64) + Se
     let verdict = crew.verdict();
 
     let depth = if stages.live { LIVE_QUEUE_DEPTH_FRAMES } else { QUEUE_DEPTH_FRAMES };
-    let room = stages.temporal.as_ref().map_or(stages.segmenters.len(), |t| t.frames_live);
+    let carry = stages.temporal.as_ref().and_then(|t| t.carry.as_ref());
+    let room = carry.map_or(stages.segmenters.len(), |c| c.frames_live);
+    let around = carry.map_or(0, |c| c.frames_around);
     let room = stages.live.then(|| Gate::new(room));
     // Frames that get a carried map have no turn at the net.
     let turns = stages.turns.filter(|_| stages.live && stages.temporal.is_none());
@@ -242,7 +250,6 @@ pub(super) fn run(stages: Stages, stop: StopFlag, progress: impl FnMut(u64) + Se
     let depth_of_net = (depth / nets).max(1);
     let (tx, prepared) = queues(nets, depth_of_net);
     let (done, inferred) = queues(nets, depth_of_net);
-    let around = stages.temporal.as_ref().map_or(0, |t| t.frames_around);
     let (fork, join) = Bypass::new(around).around(Outbox::new(tx), Inbox::new(inferred));
 
     let mut preprocess = stages.preprocess;
@@ -255,7 +262,7 @@ pub(super) fn run(stages: Stages, stop: StopFlag, progress: impl FnMut(u64) + Se
     };
     let frames = Inbox::new(frames).unless(crew.source_left());
     let carrier = match stages.temporal {
-        Some(Temporal { mut lookout, carrier, .. }) => {
+        Some(Temporal { mut lookout, carry }) => {
             let (tx, seen) = queues(1, depth);
             let look = move |Entered { frame, trip }: Entered| {
                 let sight = lookout.look(&frame)?;
@@ -263,12 +270,12 @@ pub(super) fn run(stages: Stages, stop: StopFlag, progress: impl FnMut(u64) + Se
             };
             relay(&mut crew, Stage::Motion, &tally, frames, Outbox::new(tx), look)?;
             relay(&mut crew, Stage::Preprocess, &tally, Inbox::new(seen), fork, prepare)?;
-            Some(carrier)
+            carry.map(|c| c.carrier)
         }
         None => {
             let sight = Sight {
-                motion: None,
                 key: Some(KeyReason::Due),
+                ..Sight::default()
             };
             let prepare = move |Entered { frame, trip }: Entered| {
                 prepare(Sighted {
@@ -594,6 +601,9 @@ fn infer_step(
 ) -> impl FnMut(Prepared) -> Result<Inferred> + Send {
     move |Prepared { mut seen, tensor }| {
         let started = Instant::now();
+        if seen.sight.begins {
+            segmenter.reset()?;
+        }
         let scores = segmenter.infer(&tensor).map_err(|e| {
             let on = segmenter.provider();
             let line = format!("{model} failed on {on}: {e:#}; another --provider or --size may work");

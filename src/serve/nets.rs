@@ -36,7 +36,7 @@ impl Nets {
 
 impl Lender for Nets {
     fn lend(&self, model: &Model, head: Option<&str>, fit: Fit, options: &SessionOptions) -> Result<Lent> {
-        if !model.contract.states.is_empty() {
+        if model.contract.remembers() {
             // What it remembers is of one stream.
             let (mut own, provider) = sessions::open(model, head, fit, options, true)?;
             let net = own.pop().ok_or_else(|| fault(Kind::Internal, "no session was opened"))?;
@@ -65,5 +65,44 @@ impl Lender for Nets {
         let net = Arc::new(SharedNet::start(all, &report.taken, self.batching)?);
         open.insert(same, (Arc::downgrade(&net), report.clone()));
         Ok(Lent::from_shared(&net, report))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Tensor;
+    use crate::infer::{Segmenter, Values};
+    use crate::testing::{Brightness, Output};
+    use std::borrow::Cow;
+
+    #[test]
+    fn two_streams_at_a_net_that_remembers_do_not_mix() {
+        let net = Brightness {
+            output: Output::Logits,
+            counts: true,
+            ..Brightness::default()
+        };
+        let model = Model::from_bytes("x".into(), Cow::Owned(net.onnx()), None).unwrap();
+        let fit = Fit::plan(&model.contract.input, 64, 48, None).unwrap();
+        let nets = Nets::new(Batching {
+            most: 4,
+            ..Batching::default()
+        });
+        let lend = || nets.lend(&model, None, fit, &SessionOptions::default()).unwrap();
+        let [mut one, mut two] = [lend(), lend()];
+        assert!(one.turns.is_none());
+        let tensor = Tensor {
+            values: vec![0.0; 3 * 64 * 48],
+            fit,
+        };
+        let frames_before = |net: &mut dyn Segmenter| match net.infer(&tensor).unwrap().values {
+            Values::Floats { scores, .. } => scores[0],
+            other => panic!("{other:?}"),
+        };
+        assert_eq!([0; 3].map(|_| frames_before(&mut *one.net)), [0.0, 1.0, 2.0]);
+        assert_eq!([0; 2].map(|_| frames_before(&mut *two.net)), [0.0, 1.0]);
+        two.net.reset().unwrap();
+        assert_eq!([frames_before(&mut *one.net), frames_before(&mut *two.net)], [3.0, 0.0]);
     }
 }

@@ -19,6 +19,8 @@ pub struct Sight {
     pub motion: Option<Motion>,
     /// Why the frame is inferred; `None` if its map is carried.
     pub key: Option<KeyReason>,
+    /// What was before has nothing to do with it: a net that remembers forgets.
+    pub begins: bool,
 }
 
 /// A frame with its class map.
@@ -372,6 +374,7 @@ mod tests {
         Sight {
             motion: (t > 0).then(pan),
             key: key.then_some(if t == 0 { KeyReason::First } else { KeyReason::Due }),
+            begins: false,
         }
     }
 
@@ -439,6 +442,7 @@ mod tests {
         let cut = Sight {
             motion: Some(pan()),
             key: Some(KeyReason::Cut),
+            begins: true,
         };
         all.extend(carrier.next(2, 2, cut, Some(constant(2))));
         all.extend(carrier.next(3, 3, sight(3, false), None));
@@ -452,7 +456,7 @@ mod tests {
     #[test]
     fn without_motion_the_last_map_is_repeated() {
         let mut carrier = carrier(true, 0.0);
-        let blind = |key| Sight { motion: None, key };
+        let blind = |key| Sight { key, ..Sight::default() };
         let first = carrier.next(0, 0, blind(Some(KeyReason::First)), Some(world(3)));
         let second = carrier.next(1, 40_000_000, blind(None), None);
         assert_eq!((first.len(), second.len()), (1, 1));

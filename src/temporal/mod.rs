@@ -32,6 +32,8 @@ const WAITING_BYTES: usize = 8 << 20;
 const LIVE_FRAMES: usize = 3;
 /// From this interval on one inference is over before the next begins.
 const SPARSE: u32 = 8;
+/// After a longer gap between two frames (an outage, a seek) what a net remembers says nothing any more.
+const LONGEST_GAP_NS: u64 = 2_000_000_000;
 
 /// How class maps are carried.
 #[derive(Debug, Clone, PartialEq)]
@@ -125,6 +127,7 @@ fn frames_waiting(format: &VideoFormat) -> usize {
 pub struct Lookout {
     estimator: Option<MotionEstimator>,
     picker: KeyPicker,
+    last_ns: Option<u64>,
 }
 
 impl Lookout {
@@ -140,6 +143,7 @@ impl Lookout {
         Ok(Self {
             estimator: MotionEstimator::new(method, format)?,
             picker: KeyPicker::new(options.every, options.hold_fps),
+            last_ns: None,
         })
     }
 
@@ -153,6 +157,9 @@ impl Lookout {
             None => None,
         };
         let key = self.picker.next(motion.as_ref(), Instant::now());
-        Ok(Sight { motion, key })
+        let last_ns = self.last_ns.replace(frame.pts_ns);
+        let gap = last_ns.is_some_and(|last| frame.pts_ns.abs_diff(last) > LONGEST_GAP_NS);
+        let begins = gap || matches!(key, Some(KeyReason::First | KeyReason::Cut));
+        Ok(Sight { motion, key, begins })
     }
 }

@@ -45,7 +45,7 @@ impl Net {
             origin: model.origin.clone(),
             sha256: model.sha256(),
             precision: Precision::of(&model.onnx),
-            remembers: !model.contract.states.is_empty(),
+            remembers: model.contract.remembers(),
             input: model.contract.input.clone(),
             classes: head.classes.clone(),
             ids,

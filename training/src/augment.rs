@@ -94,6 +94,15 @@ pub struct View {
     pub nominal: (usize, usize),
 }
 
+/// Where in its sequence a frame is.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'s> {
+    /// The first frame, which decides where to look.
+    pub first: &'s Sample,
+    /// The frame's number, from 0.
+    pub frame: usize,
+}
+
 impl Augment {
     /// Nothing but the cut.
     pub fn none() -> Self {
@@ -167,10 +176,17 @@ impl Augment {
     /// Fills `rgb` (`3 * width * height` bytes) and `labels` (`width * height`) of the view from a changed sample. What lies
     /// outside the sample is grey and ignored.
     pub fn apply(&self, sample: &Sample, view: View, random: &mut Random, rgb: &mut [u8], labels: &mut [u8]) {
+        let alone = Place { first: sample, frame: 0 };
+        self.apply_in_sequence(sample, alone, view, random, rgb, labels);
+    }
+
+    /// The same to a frame of a sequence. With equal random generators all frames get the same cut, light, blur and weather; only the
+    /// sensor's noise is another one in each.
+    pub fn apply_in_sequence(&self, sample: &Sample, place: Place<'_>, view: View, random: &mut Random, rgb: &mut [u8], labels: &mut [u8]) {
         // Nothing is drawn where it is off: runs of before go on as they were.
         let hard = (self.weather > 0.0 && random.chance(self.weather)).then(|| in_weather(sample, random));
         let sample = hard.as_ref().unwrap_or(sample);
-        let target = (self.balanced > 0.0 && random.chance(self.balanced)).then(|| balanced::pixel(sample, random));
+        let target = (self.balanced > 0.0 && random.chance(self.balanced)).then(|| balanced::pixel(place.first, random));
         let affine = self.draw_affine(sample, view, target.flatten(), random);
         warp::picture(sample, &affine, view.width, rgb);
         warp::labels(sample, &affine, view.width, labels);
@@ -179,7 +195,9 @@ impl Augment {
         }
         colour::light(self, random, rgb);
         if self.noise > 0.0 && random.chance(0.5) {
-            colour::noise(rgb, random.range(0.0, self.noise), random);
+            let sigma = random.range(0.0, self.noise);
+            let mut of_frame = (place.frame > 0).then(|| Random::of(&[random.bits(), place.frame as u64]));
+            colour::noise(rgb, sigma, of_frame.as_mut().unwrap_or(random));
         }
     }
 
@@ -375,6 +393,29 @@ mod tests {
         };
         assert!((30..70).contains(&centred(1.0)), "{}", centred(1.0)); // the other half looks at class 0
         assert!(centred(0.0) < 5, "{}", centred(0.0));
+    }
+
+    #[test]
+    fn frames_of_a_sequence_differ_by_their_noise_alone() {
+        let frame = |augment: &Augment, number| {
+            let (mut rgb, mut labels) = (vec![0; 3 * 24 * 16], vec![0; 24 * 16]);
+            // a seed whose draw has noise
+            let place = Place {
+                first: &sample(),
+                frame: number,
+            };
+            augment.apply_in_sequence(&sample(), place, WHOLE, &mut Random::of(&[5]), &mut rgb, &mut labels);
+            (rgb, labels)
+        };
+        let quiet = Augment {
+            noise: 0.0,
+            ..Augment::default()
+        };
+        assert_eq!(frame(&quiet, 0), frame(&quiet, 3));
+        let noisy = (0..4).map(|number| frame(&Augment::default(), number)).collect::<Vec<_>>();
+        assert_eq!(noisy[0].1, noisy[3].1);
+        assert!(noisy[0].0 != noisy[1].0 && noisy[1].0 != noisy[2].0, "each has noise of its own");
+        assert_eq!(noisy[0], apply(&Augment::default(), WHOLE, 5));
     }
 
     #[test]

@@ -207,6 +207,12 @@ pub struct DataConfig {
     /// Number of scenes (`synth` without a path).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<usize>,
+    /// Frames of a clip of each scene (`synth` without a path); single pictures where it is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frames: Option<usize>,
+    /// Frames a second of such clips.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fps: Option<u32>,
     /// Width and height of rendered scenes, the model's where it is missing. Pictures of files are scaled to it as they are read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<[u32; 2]>,
@@ -241,6 +247,8 @@ impl DataConfig {
             labels: None,
             seed: None,
             count: None,
+            frames: None,
+            fps: None,
             size: None,
             map: None,
             ids: Ids::Label,
@@ -302,6 +310,9 @@ pub struct TrainConfig {
     /// Threads that prepare pictures.
     #[serde(default = "one_usize")]
     pub loaders: usize,
+    /// Frames of each sequence that a net with a memory learns from; 1 for single pictures.
+    #[serde(default = "one_usize", skip_serializing_if = "is_one")]
+    pub sequence: usize,
 }
 
 fn is_one(value: &usize) -> bool {
@@ -423,6 +434,21 @@ impl RunConfig {
             self.train.batch.to_string(),
             "2 or more, because augment.mix takes the other picture from the batch",
         );
+        let sequence = self.train.sequence;
+        let (fits, wanted) = match self.net.memory {
+            0 => (sequence == 1, "1, because only a net with a memory learns from sequences"),
+            _ => (
+                (2..=64).contains(&sequence),
+                "2 to 64 frames, so that the net's memory has something to learn",
+            ),
+        };
+        want(fits, &["train", "sequence"], sequence.to_string(), wanted);
+        want(
+            self.augment.mix.is_none() || sequence == 1,
+            &["augment", "mix"],
+            "set".into(),
+            "none, because frames of a sequence follow each other",
+        );
         let minutes = self.train.max_minutes.unwrap_or(1.0);
         want(minutes > 0.0, &["train", "max_minutes"], minutes.to_string(), "more than 0");
         let minutes = self.train.checkpoint_minutes;
@@ -534,6 +560,12 @@ impl DataConfig {
                 if self.count == Some(0) {
                     lines.push("count is 0, wanted at least 1".into());
                 }
+                if self.frames == Some(0) || self.fps == Some(0) {
+                    lines.push("a clip has 0 frames or 0 a second, wanted at least 1 of each".into());
+                }
+                if self.count.is_none() && self.frames.is_some() || self.frames.is_none() && self.fps.is_some() {
+                    lines.push("clips are rendered from count = a number of scenes, frames = those of each, and fps".into());
+                }
                 if self.map.is_some() {
                     lines.push("a synth data set has the ids of the class list: leave map out".into());
                 }
@@ -551,6 +583,10 @@ impl DataConfig {
                     _ => {}
                 }
             }
+        }
+        if self.kind != DataKind::Synth && (self.frames.is_some() || self.fps.is_some()) {
+            let kind = self.kind.name();
+            lines.push(format!("frames and fps are of rendered clips, found them in a {kind} data set"));
         }
         if self.ids != Ids::Label && self.kind != DataKind::Cityscapes {
             lines.push(format!("ids is of cityscapes, found it in a {} data set", self.kind.name()));
@@ -697,6 +733,30 @@ batch = 2
         );
         let all = RunConfig::parse(&text.replace("\"encoder\"", "\"*\"")).unwrap_err();
         assert!(all.contains("line 12") && all.contains("wanted some that learn"), "{all}");
+    }
+
+    #[test]
+    fn a_memory_and_sequences_go_together() {
+        let memory = SMALL.replace("widths = [4, 8]", "widths = [4, 8]\nmemory = 4");
+        let errors = RunConfig::parse(&memory).unwrap_err();
+        assert!(errors.contains("sequence is 1, wanted 2 to 64 frames"), "{errors}");
+        let errors = RunConfig::parse(&format!("{SMALL}sequence = 4\n")).unwrap_err();
+        assert!(
+            errors.starts_with("line 12") && errors.contains("sequence is 4, wanted 1"),
+            "{errors}"
+        );
+        let config = RunConfig::parse(&format!("{memory}sequence = 4\n")).unwrap();
+        assert_eq!((config.train.sequence, config.net.memory), (4, 4));
+        assert!(
+            !RunConfig::parse(SMALL).unwrap().to_toml().contains("sequence"),
+            "old runs read as they were written"
+        );
+        let mixed = format!("{memory}sequence = 4\n[augment]\nmix = \"cutmix\"\n");
+        assert!(RunConfig::parse(&mixed).unwrap_err().contains("mix is set, wanted none"));
+        let clips = SMALL.replace("count = 4", "count = 4\nframes = 0");
+        assert!(RunConfig::parse(&clips).unwrap_err().contains("a clip has 0 frames"));
+        let stills = SMALL.replace("count = 4", "count = 4\nfps = 5");
+        assert!(RunConfig::parse(&stills).unwrap_err().contains("clips are rendered from"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub use ranking::{ClassRanking, Ranking};
 
 use crate::checkpoint::Checkpoint;
 use crate::config::DataConfig;
-use crate::data::{ClassTable, Sample, Source, read_ids};
+use crate::data::{ClassTable, Sample, Source, in_order, read_ids};
 use crate::error::{Kind, fault, io_fault};
 use crate::metrics::{Confusion, scored_names};
 use crate::onnx_run::OnnxNet;
@@ -147,10 +147,7 @@ impl Subject {
             let checkpoint = Checkpoint::read(path)?;
             return Ok(Self::Net {
                 name: model.into(),
-                segmenter: Box::new(NetSegmenter {
-                    net: checkpoint.best_net(device)?,
-                    device: device.clone(),
-                }),
+                segmenter: Box::new(NetSegmenter::new(checkpoint.best_net(device)?, device)),
                 input: Box::new(checkpoint.head.config.contract_input()),
                 classes: checkpoint.head.classes,
             });
@@ -232,6 +229,14 @@ impl Segmenter for OnnxSegmenter {
     fn has_scores(&self) -> bool {
         self.net.head().kind != OutputKind::ClassIds
     }
+
+    fn remembers(&self) -> bool {
+        self.net.remembers()
+    }
+
+    fn reset(&mut self) {
+        self.net.reset();
+    }
 }
 
 /// Measures a subject on data.
@@ -241,7 +246,7 @@ impl Segmenter for OnnxSegmenter {
 pub fn eval(subject: &mut Subject, data: &[DataConfig], options: &EvalOptions) -> Result<Report> {
     let nominal = (480, 360);
     let sources = Source::load_all(data, subject.classes(), nominal)?;
-    let samples: Vec<&Sample> = sources.iter().flat_map(|s| &s.samples).collect();
+    let samples: Vec<(bool, &Sample)> = in_order(&sources).collect(); // with whether a clip begins
     let names = scored_names(subject.classes());
     let name = subject.name();
     let tally = || Tally::new(names.clone(), options.tolerance);
@@ -252,14 +257,21 @@ pub fn eval(subject: &mut Subject, data: &[DataConfig], options: &EvalOptions) -
             if options.views.is_some() && !segmenter.has_scores() {
                 return Err(fault(Kind::Config, NO_SCORES));
             }
-            for sample in &samples {
+            if options.views.is_some() && segmenter.remembers() {
+                let line = "a net with a memory has one for one view of a clip: leave --flip and --scales out";
+                return Err(fault(Kind::Usage, line));
+            }
+            for (first, sample) in &samples {
+                if *first {
+                    segmenter.reset();
+                }
                 let prediction = predict(segmenter.as_mut(), input, sample, options.size)?;
                 one.add(sample, &prediction);
                 worst.add(sample, prediction.classes);
             }
             if let Some(views) = &options.views {
                 let mut augmented = tally();
-                for sample in &samples {
+                for (_, sample) in &samples {
                     augmented.add(sample, &predict_views(segmenter.as_mut(), input, sample, options.size, views)?);
                 }
                 several = Some((views.clone(), augmented));
@@ -267,7 +279,10 @@ pub fn eval(subject: &mut Subject, data: &[DataConfig], options: &EvalOptions) -
             if options.weather {
                 for weather in Weather::ALL {
                     let mut tally = tally();
-                    for (number, sample) in samples.iter().enumerate() {
+                    for (number, (first, sample)) in samples.iter().enumerate() {
+                        if *first {
+                            segmenter.reset();
+                        }
                         let mut hard = Sample::clone(sample);
                         weather.apply(&mut hard.rgb, hard.width, hard.height, number as u64);
                         tally.add(&hard, &predict(segmenter.as_mut(), input, &hard, options.size)?);
@@ -290,7 +305,7 @@ pub fn eval(subject: &mut Subject, data: &[DataConfig], options: &EvalOptions) -
                     ),
                 ));
             }
-            for (sample, mask) in samples.iter().zip(&masks) {
+            for ((_, sample), mask) in samples.iter().zip(&masks) {
                 let prediction = read_mask(mask, &table, sample)?;
                 one.add(sample, &prediction);
                 worst.add(sample, prediction.classes);

@@ -1,6 +1,6 @@
 //! Labels by a model wherever it is sure of itself, for learning from pictures that nobody has labelled (Lee 2013).
 
-use crate::data::{ClassTable, pictures, read_picture, write_ids};
+use crate::data::{ClassTable, clips_of, pictures, read_picture, write_ids};
 use crate::error::{Kind, fault, io_fault};
 use crate::eval::Subject;
 use crate::metrics::{IGNORE, scored_names};
@@ -57,7 +57,11 @@ pub fn label(subject: &mut Subject, images: &Path, out: &Path, certainty: Certai
         ));
     }
     let mut counts = [0_u64; 256];
-    for (name, path) in &all {
+    let clips = clips_of(all.iter().map(|(name, _)| name.as_ref()));
+    for (number, (name, path)) in all.iter().enumerate() {
+        if clips.iter().any(|clip| clip.start == number) {
+            segmenter.reset();
+        }
         let sample = read_picture(path)?;
         let prediction = predict(segmenter.as_mut(), input, &sample, size)?;
         let scores = prediction.scores.ok_or_else(|| fault(Kind::Config, NO_SCORES))?;

@@ -2,10 +2,10 @@
 
 use crate::error::{Kind, fault};
 use anyhow::Result;
-use maskline_models::contract::{Layout, OutputKind};
+use maskline_models::contract::{Layout, OutputKind, State};
 use maskline_models::{Head, Model};
 use ort::environment::Environment;
-use ort::session::Session;
+use ort::session::{Session, SessionInputValue, SessionOutputs};
 use ort::value::TensorRef;
 use std::sync::OnceLock;
 
@@ -15,6 +15,49 @@ pub struct OnnxNet {
     input: String,
     layout: Layout,
     head: Head,
+    memory: Vec<Memory>,
+}
+
+/// A recurrent state between two frames.
+struct Memory {
+    state: State,
+    /// Its size where that does not go with the picture's.
+    fixed: Vec<usize>,
+    shape: Vec<usize>,
+    values: Vec<f32>,
+}
+
+impl Memory {
+    fn new(state: &State, model: &Model) -> Result<Self> {
+        let port = model.graph.inputs.iter().find(|port| port.name == state.input);
+        let axes = port.and_then(|port| port.shape.clone()).unwrap_or_default();
+        let fixed: Option<Vec<usize>> = axes.into_iter().map(|n| usize::try_from(n?).ok()).collect();
+        if fixed.is_none() && state.grid.is_none() {
+            let line = format!("the state {:?} has no fixed size: give it a grid in the contract", state.input);
+            return Err(fault(Kind::Config, line));
+        }
+        Ok(Self {
+            state: state.clone(),
+            fixed: fixed.unwrap_or_default(),
+            shape: Vec::new(),
+            values: Vec::new(),
+        })
+    }
+
+    /// Begins with zeros where nothing is remembered, or pictures of another size or number come.
+    fn fit(&mut self, [batch, height, width]: [usize; 3]) {
+        let shape = match self.state.grid {
+            Some(grid) => {
+                let [_, channels, height, width] = grid.shape(width as u32, height as u32);
+                vec![batch, channels, height, width]
+            }
+            None => self.fixed.clone(),
+        };
+        if self.shape != shape || self.values.is_empty() {
+            self.values = vec![0.0; shape.iter().product()];
+            self.shape = shape;
+        }
+    }
 }
 
 impl OnnxNet {
@@ -29,12 +72,23 @@ impl OnnxNet {
             input: model.contract.input.tensor.clone(),
             layout: model.contract.input.layout,
             head,
+            memory: model.contract.states.iter().map(|s| Memory::new(s, model)).collect::<Result<_>>()?,
         })
     }
 
     /// The head that answers.
     pub fn head(&self) -> &Head {
         &self.head
+    }
+
+    /// Whether it has a memory, so that pictures must come in order.
+    pub fn remembers(&self) -> bool {
+        !self.memory.is_empty()
+    }
+
+    /// Forgets the pictures before: what comes next is the first of a clip.
+    pub fn reset(&mut self) {
+        self.memory.iter_mut().for_each(|memory| memory.values.clear());
     }
 
     /// Order of the input's axes.
@@ -54,7 +108,7 @@ impl OnnxNet {
             let (scores, out) = self.floats(&tensor, images, shape)?;
             return ids_of(&scores, &out, &scored);
         }
-        let outputs = run(&mut self.session, &self.input, images, shape)?;
+        let outputs = self.run(images, shape)?;
         let value = outputs.get(&tensor).ok_or_else(|| missing(&tensor))?;
         if let Ok((_, ids)) = value.try_extract_tensor::<u8>() {
             return Ok(ids.to_vec());
@@ -106,7 +160,7 @@ impl OnnxNet {
     /// # Errors
     /// One line, if the net refuses the input or has no such float output.
     pub fn floats(&mut self, output: &str, images: &[f32], shape: [usize; 4]) -> Result<(Vec<f32>, Vec<usize>)> {
-        let outputs = run(&mut self.session, &self.input, images, shape)?;
+        let outputs = self.run(images, shape)?;
         let value = outputs.get(output).ok_or_else(|| missing(output))?;
         let (shape, values) = value
             .try_extract_tensor::<f32>()
@@ -119,12 +173,41 @@ impl OnnxNet {
     /// # Errors
     /// One line, if the net refuses the input.
     pub fn every_float(&mut self, images: &[f32], shape: [usize; 4], visit: &mut dyn FnMut(&str, &[f32])) -> Result<()> {
-        for (name, value) in &run(&mut self.session, &self.input, images, shape)? {
+        for (name, value) in &self.run(images, shape)? {
             if let Ok((_, values)) = value.try_extract_tensor::<f32>() {
                 visit(name, values);
             }
         }
         Ok(())
+    }
+
+    fn run(&mut self, images: &[f32], shape: [usize; 4]) -> Result<SessionOutputs<'_>> {
+        let refused = |e: ort::Error| {
+            fault(
+                Kind::Config,
+                format!("ONNX Runtime refuses an input of {shape:?}: {}", one_line(&e)),
+            )
+        };
+        let [n, a, b, c] = shape;
+        let size = match self.layout {
+            Layout::Nchw => [n, b, c],
+            Layout::Nhwc => [n, a, b],
+        };
+        let images = TensorRef::from_array_view((shape, images)).map_err(refused)?;
+        let mut feeds: Vec<(&str, SessionInputValue<'_>)> = vec![(&self.input, images.into())];
+        self.memory.iter_mut().for_each(|memory| memory.fit(size));
+        for memory in &self.memory {
+            let value = TensorRef::from_array_view((memory.shape.clone(), &memory.values[..])).map_err(refused)?;
+            feeds.push((&memory.state.input, value.into()));
+        }
+        let outputs = self.session.run(feeds).map_err(refused)?;
+        for memory in &mut self.memory {
+            let name = &memory.state.output;
+            let value = outputs.get(name).ok_or_else(|| missing(name))?;
+            let (shape, values) = value.try_extract_tensor::<f32>().map_err(refused)?;
+            (memory.shape, memory.values) = (shape.iter().map(|n| *n as usize).collect(), values.to_vec());
+        }
+        Ok(outputs)
     }
 }
 
@@ -164,17 +247,6 @@ pub fn ids_of(scores: &[f32], shape: &[usize], ids: &[u8]) -> Result<Vec<u8>> {
 
 fn missing(output: &str) -> anyhow::Error {
     fault(Kind::Config, format!("the graph has no output {output:?}"))
-}
-
-fn run<'s>(session: &'s mut Session, input: &str, images: &[f32], shape: [usize; 4]) -> Result<ort::session::SessionOutputs<'s>> {
-    let refused = |e: ort::Error| {
-        fault(
-            Kind::Config,
-            format!("ONNX Runtime refuses an input of {shape:?}: {}", one_line(&e)),
-        )
-    };
-    let images = TensorRef::from_array_view((shape, images)).map_err(refused)?;
-    session.run(ort::inputs![input => images]).map_err(refused)
 }
 
 fn session(onnx: &[u8], origin: &str) -> Result<Session> {

@@ -113,27 +113,62 @@ pub trait Segmenter {
 
     /// Whether it answers with scores.
     fn has_scores(&self) -> bool;
+
+    /// Whether what it says of a picture depends on those before it, which then must come in order.
+    fn remembers(&self) -> bool {
+        false
+    }
+
+    /// Forgets the pictures before: what comes next is the first of a clip.
+    fn reset(&mut self) {}
 }
 
 /// A net of ours.
 #[derive(Debug)]
 pub struct NetSegmenter {
-    /// The net, without autodiff.
-    pub net: Net,
-    /// Where it lives.
-    pub device: Device,
+    net: Net,
+    device: Device,
+    /// What the picture before left, `[1, memory, h/m, w/m]`.
+    state: Option<Tensor<4>>,
+    /// Width and height of that picture.
+    size: (usize, usize),
+}
+
+impl NetSegmenter {
+    /// A net without autodiff, and where it lives.
+    pub fn new(net: Net, device: &Device) -> Self {
+        Self {
+            net,
+            device: device.clone(),
+            state: None,
+            size: (0, 0),
+        }
+    }
 }
 
 impl Segmenter for NetSegmenter {
     fn segment(&mut self, picture: &Prepared) -> Result<Answer> {
         let shape = [1, 3, picture.height, picture.width];
         let images = Tensor::<4>::from_data(TensorData::new(picture.tensor.clone(), shape), &self.device);
-        let scores = self.net.forward(images).into_data().try_into_vec::<f32>();
+        let [_, _, height, width] = shape;
+        // A picture of another size has nothing to do with the one before.
+        let state = self.state.take().filter(|_| self.size == (width, height));
+        let seen = self.net.step(images, state);
+        (self.state, self.size) = (seen.state, (width, height));
+        let scores = seen.scores.into_data().try_into_vec::<f32>();
         scores.map(Answer::Scores).map_err(|e| anyhow!("scores are not floats: {e:?}"))
     }
 
     fn has_scores(&self) -> bool {
         true
+    }
+
+    fn remembers(&self) -> bool {
+        self.net.remembers()
+    }
+
+    fn reset(&mut self) {
+        self.state = None;
     }
 }
 

@@ -163,10 +163,7 @@ fn certainty(checkpoint: &Path) -> f64 {
     let device = device::choose("cpu").unwrap();
     let checkpoint = Checkpoint::read(checkpoint).unwrap();
     let head = &checkpoint.head;
-    let mut net = NetSegmenter {
-        net: checkpoint.best_net(&device).unwrap(),
-        device,
-    };
+    let mut net = NetSegmenter::new(checkpoint.best_net(&device).unwrap(), &device);
     let sources = Source::load_all(&head.config.validation, &head.classes, (40, 40)).unwrap();
     let (mut sum, mut count) = (0.0, 0);
     for sample in sources.iter().flat_map(|s| &s.samples) {

@@ -158,6 +158,7 @@ fn nets_and_data_are_listed() {
     let nets = program(&["nets", "config.toml"], root.path());
     let text = String::from_utf8_lossy(&nets.stdout);
     assert!(text.contains("attention-unet") && text.contains("shapes"), "{text}");
+    assert!(text.contains("fpn with a memory") && text.contains("memory 64"), "{text}");
     let data = program(&["data", "check", "config.toml", "--sheet", "sheet.png"], root.path());
     assert!(image::open(root.path().join("sheet.png")).is_ok());
     let text = String::from_utf8_lossy(&data.stdout);

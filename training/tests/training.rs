@@ -9,6 +9,7 @@ use maskline_training::checkpoint::Checkpoint;
 use maskline_training::config::{DataConfig, RunConfig};
 use maskline_training::device;
 use maskline_training::eval::{EvalOptions, Subject, eval};
+use maskline_training::predict::Views;
 use maskline_training::train::run;
 use maskline_training::weights::Weights;
 use std::collections::BTreeMap;
@@ -265,6 +266,82 @@ fn an_exported_file_measures_like_its_checkpoint() {
     };
     let (net, file) = (score(&out.join("best.ckpt")), score(&model));
     assert!((net.miou - file.miou).abs() < 1e-3, "{} {}", net.miou, file.miou);
+}
+
+/// Clips of three frames: the first is red or blue, which says what all three are, the others are grey.
+fn write_clips(root: &Path, clips: usize) {
+    for folder in ["images", "labels"] {
+        std::fs::create_dir_all(root.join(folder)).unwrap();
+    }
+    for clip in 0..clips {
+        let class = (clip % 2) as u8;
+        for frame in 0..3 {
+            let name = format!("clip{clip:02}_{frame}.png");
+            let grey = 90 + 7 * (clip % 9) as u8;
+            let colour = match (frame, class) {
+                (0, 0) => [200, grey, 40],
+                (0, _) => [40, grey, 200],
+                _ => [grey; 3],
+            };
+            image::RgbImage::from_pixel(16, 16, image::Rgb(colour))
+                .save(root.join("images").join(&name))
+                .unwrap();
+            image::GrayImage::from_pixel(16, 16, image::Luma([class]))
+                .save(root.join("labels").join(&name))
+                .unwrap();
+        }
+    }
+    std::fs::write(root.join("classes.toml"), CLIP_CLASSES).unwrap();
+}
+
+const CLIP_CLASSES: &str = "[[class]]\nid = 0\nname = 'red'\ncolor = '#ff0000'\n[[class]]\nid = 1\nname = 'blue'\ncolor = '#0000ff'\n";
+
+#[test]
+fn a_net_with_a_memory_learns_what_only_earlier_frames_show_and_its_file_knows_it_too() {
+    let _alone = alone();
+    let root = tempfile::tempdir().unwrap();
+    write_clips(root.path(), 16);
+    let text = common::config(root.path(), 20)
+        .replace("widths = [4, 8]\ndropout = 0.1", "widths = [4, 8]\nmemory = 6")
+        .replace("every = 4\n", "")
+        .replace("= 40", "= 16")
+        .replace("[32, 32]\nscale = [0.8, 1.25]", "[16, 16]\nscale = [1.0, 1.0]")
+        .replace("batch = 4", "batch = 4\nsequence = 3");
+    let config = RunConfig::parse(&text).unwrap();
+    let out = root.path().join("run");
+    let outcome = train(&config, &out);
+    let learned = outcome.scores.unwrap().pixel_accuracy;
+    assert!(learned > 0.95, "a net without memory gets two thirds at most, this one {learned}");
+
+    let device = device::choose("cpu").unwrap();
+    let checkpoint = out.join("best.ckpt");
+    let scores = |subject: &Path, options: &EvalOptions| {
+        let mut subject = Subject::open(&subject.display().to_string(), None, &device).unwrap();
+        eval(&mut subject, &config.data, options).map(|report| report.measures.scores)
+    };
+    let of_net = scores(&checkpoint, &EvalOptions::default()).unwrap();
+    assert!(
+        of_net.pixel_accuracy > 0.95,
+        "clips are measured in order, each from its first frame on"
+    );
+    let views = EvalOptions {
+        views: Some(Views {
+            flip: true,
+            scales: vec![1.0],
+        }),
+        ..EvalOptions::default()
+    };
+    let refused = scores(&checkpoint, &views).unwrap_err().to_string();
+    assert!(refused.contains("leave --flip and --scales out"), "{refused}");
+
+    if maskline_models::library::find_onnxruntime().is_err() {
+        println!("skipped: there is no ONNX Runtime here; scripts/install gets it");
+        return;
+    }
+    let text = program(&["export", "run/best.ckpt", "-o", "clips.onnx"], root.path());
+    assert!(text.contains("over 50 frames"), "{text}");
+    let of_file = scores(&root.path().join("clips.onnx"), &EvalOptions::default()).unwrap();
+    assert!((of_net.pixel_accuracy - of_file.pixel_accuracy).abs() < 1e-3);
 }
 
 #[test]

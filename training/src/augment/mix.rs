@@ -18,9 +18,9 @@ pub enum Mix {
     Mixup,
 }
 
-/// Mixes the pictures of a batch, each with another one of it as that was before.
+/// Mixes the pictures of a batch, each with another one of it as that was before. Sequences stay as they are.
 pub(crate) fn mix(augment: &Augment, batch: &mut Batch, random: &mut Random) {
-    let Some(kind) = augment.mix.filter(|_| batch.count > 1) else {
+    let Some(kind) = augment.mix.filter(|_| batch.count > 1 && batch.frames == 1) else {
         return;
     };
     let before = batch.clone();
@@ -135,6 +135,7 @@ mod tests {
             labels: (0..3 * PIXELS).map(label).collect(),
             second: None,
             count: 3,
+            frames: 1,
             width: 8,
             height: 6,
         }

@@ -18,7 +18,7 @@ pub fn run(args: &DataArgs) -> Result<()> {
         for entry in entries {
             match check(entry, &classes, (config.input.width, config.input.height)) {
                 Ok(found) => {
-                    print(section, &found);
+                    print(section, &found, config.train.sequence > 1);
                     let caption = |sample: &Sample| format!("{section}: {}: {}", found.description, sample.name);
                     samples.extend(found.samples.iter().map(|sample| (caption(sample), sample.clone())));
                 }
@@ -35,9 +35,14 @@ pub fn run(args: &DataArgs) -> Result<()> {
     Err(fault(Kind::BadInput, problems.join("\n")))
 }
 
-fn print(section: &str, found: &Found) {
+fn print(section: &str, found: &Found, in_clips: bool) {
+    let clips = if in_clips {
+        format!(" in {} clips", found.clips)
+    } else {
+        String::new()
+    };
     println!(
-        "{section}: {}: {} pictures, {}",
+        "{section}: {}: {} pictures{clips}, {}",
         found.description,
         found.pictures,
         found.sizes.join(", ")

@@ -8,7 +8,7 @@ use crate::error::{Kind, fault, io_fault};
 use crate::export::{ExportOptions, Form, Outputs, Picture, export, golden_size};
 use anyhow::Result;
 use maskline_models::contract::{CONTRACT_VERSION, Contract, Head, Layout, OutputKind, Provenance, Size};
-use maskline_synth::SceneOptions;
+use maskline_synth::{Scene, SceneOptions};
 use std::path::Path;
 
 /// Exports a checkpoint and prints how well the file agrees with it.
@@ -52,15 +52,23 @@ pub fn run(args: &ExportArgs) -> Result<()> {
         outputs: if args.logits { Outputs::Both } else { Outputs::ClassMap },
         confidence: args.confidence,
         form,
-        goldens: [1, 2].map(|seed| scene(seed, size)).into(),
+        goldens: match run.config.net.state() {
+            None => [1, 2].map(|seed| scene(seed, size)).into(),
+            Some(_) => clip(size),
+        },
     };
     let exported = export(&net, &run.config.net, contract, &options)?;
     exported.write(&args.out)?;
     println!("{}: {:.2} MB", args.out.display(), exported.bytes.len() as f64 / 1e6);
     for part in &exported.parity.sizes {
         let [batch, height, width] = part.size;
+        let frames = if part.frames > 1 {
+            format!(" over {} frames", part.frames)
+        } else {
+            String::new()
+        };
         println!(
-            "  {batch} x {width}x{height}: largest difference of a score {:.1e}, {:.4} % of the pixels equal",
+            "  {batch} x {width}x{height}{frames}: largest difference of a score {:.1e}, {:.4} % of the pixels equal",
             part.difference,
             100.0 * part.agreement
         );
@@ -76,6 +84,17 @@ fn scene(seed: u64, (width, height): (u32, u32)) -> Picture {
         height,
         rgb: picture.rgb,
     }
+}
+
+/// The same for a net with a memory: the first frames of one clip.
+fn clip((width, height): (u32, u32)) -> Vec<Picture> {
+    let scene = Scene::new(1, &SceneOptions::default());
+    let frame = |number: u32| Picture {
+        width,
+        height,
+        rgb: scene.render(f64::from(number) / 5.0, width as usize, height as usize).rgb,
+    };
+    (0..3).map(frame).collect()
 }
 
 /// What goes from the JSON of `eval` into a contract.

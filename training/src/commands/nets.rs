@@ -6,6 +6,9 @@ use crate::error::{Kind, fault};
 use crate::nets::{Encoder, Kind as NetKind, NetConfig};
 use anyhow::Result;
 
+/// Channels of the memory of those that are listed with one.
+const MEMORY: usize = 64;
+
 /// One net of every shape, with its default widths.
 fn shapes() -> Vec<(String, NetConfig)> {
     let mut nets = Vec::new();
@@ -17,6 +20,9 @@ fn shapes() -> Vec<(String, NetConfig)> {
         };
         let usual = [1, 2].map(strided).into_iter().filter(|net| net.multiple() <= 32); // few pictures have other sides
         nets.extend(usual.map(|net| (format!("{name} (default widths)"), net)));
+        let mut memory = strided(if kind == NetKind::Fcn { 1 } else { 2 });
+        memory.memory = MEMORY;
+        nets.push((format!("{name} with a memory"), memory));
         if kind == NetKind::Unet {
             let (mut residual, mut separable) = (strided(2), strided(2));
             (residual.residual, separable.separable) = (true, true);
@@ -56,6 +62,9 @@ pub fn run(args: &NetsArgs) -> Result<()> {
         let mut options = format!("stem stride {}, widths {:?}", net.stem_stride, net.widths);
         if !net.depths.is_empty() {
             options += &format!(", depths {:?}", net.depths);
+        }
+        if net.memory > 0 {
+            options += &format!(", memory {}", net.memory);
         }
         println!("{name:38} {:>12} {:>8.2}   {options}", cost.parameters, cost.gmacs());
     }

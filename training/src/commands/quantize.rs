@@ -5,7 +5,7 @@ use crate::config::DataConfig;
 use crate::data::{Sample, Source};
 use crate::error::{Kind, fault, io_fault};
 use crate::export::write_whole;
-use crate::quantize::{Activations, Int8, Keep, Labelled, Method, Pictures, Report, Scheme, Target, quantize, spread};
+use crate::quantize::{Activations, Int8, Keep, Labelled, Method, Pictures, Report, Scheme, Target, quantize, spread, takes};
 use anyhow::Result;
 use maskline_models::Model;
 use std::path::Path;
@@ -14,6 +14,7 @@ use std::path::Path;
 pub fn run(args: &QuantizeArgs) -> Result<()> {
     let target = target(args)?;
     let model = Model::open(&args.model, None).map_err(|e| fault(Kind::Config, e))?;
+    takes(&model)?;
     let folder = args.out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !folder.is_dir() {
         return Err(io_fault("write", &args.out, format!("there is no folder {}", folder.display()))); // now, not after minutes

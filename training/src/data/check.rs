@@ -1,6 +1,6 @@
 //! What a data set holds.
 
-use super::{Sample, Source};
+use super::{Sample, Source, clips};
 use crate::config::DataConfig;
 use crate::metrics::{IGNORE, scored_names};
 use anyhow::Result;
@@ -14,6 +14,8 @@ pub struct Found {
     pub description: String,
     /// Number of pictures.
     pub pictures: usize,
+    /// Number of clips that they make, for nets with a memory.
+    pub clips: usize,
     /// `WIDTHxHEIGHT (count)`, each size once.
     pub sizes: Vec<String>,
     /// Each class with its share of the labelled pixels, 0-1.
@@ -45,6 +47,7 @@ pub fn check(config: &DataConfig, classes: &[Class], size: (u32, u32)) -> Result
     Ok(Found {
         description: source.description,
         pictures: source.samples.len(),
+        clips: clips(&source.samples).len(),
         sizes: sizes.iter().map(|((w, h), n)| format!("{w}x{h} ({n})")).collect(),
         shares: names
             .into_iter()
@@ -71,6 +74,6 @@ mod tests {
         assert_eq!((found.pictures, found.sizes), (2, vec!["64x48 (2)".to_string()]));
         let sum: f64 = found.shares.iter().map(|(_, share)| share).sum();
         assert!((sum - 1.0).abs() < 1e-9 && found.shares.len() == 11);
-        assert_eq!(found.samples.len(), 2);
+        assert_eq!((found.samples.len(), found.clips), (2, 2));
     }
 }

@@ -1,12 +1,16 @@
 //! Which samples an epoch draws, and in which order.
 
 use super::Source;
+use super::clips::{clips, sequence};
 use crate::random::Random;
+use std::ops::Range;
 
 /// The order of one epoch: pairs of source and sample.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     draws: Vec<(usize, usize)>,
+    /// Of each source.
+    clips: Vec<Vec<Range<usize>>>,
 }
 
 const EPOCH: u64 = 1;
@@ -27,7 +31,15 @@ impl Plan {
             }
         }
         random.shuffle(&mut draws);
-        Self { draws }
+        Self {
+            draws,
+            clips: sources.iter().map(|source| clips(&source.samples)).collect(),
+        }
+    }
+
+    /// The samples of a sequence of `length` frames that begins with a drawn one, or a little before it where its clip ends.
+    pub fn sequence(&self, source: usize, sample: usize, length: usize) -> impl Iterator<Item = usize> {
+        sequence(&self.clips[source], sample, length)
     }
 
     /// Number of whole batches; at least one, which then repeats samples.

@@ -1,7 +1,7 @@
 //! Prepares batches on threads of its own, ahead of the step that needs them.
 
 use super::{Plan, Source};
-use crate::augment::{Augment, View, mix};
+use crate::augment::{Augment, Place, View, mix};
 use crate::random::Random;
 use maskline_models::Input;
 use maskline_models::fill::Filler;
@@ -13,18 +13,39 @@ use std::thread::JoinHandle;
 /// One batch, ready for the net.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
-    /// `[n, 3, height, width]`, normalised.
+    /// `[frames, n, 3, height, width]`, normalised: the first pictures of n sequences, then the second ones, and so on.
     pub images: Vec<f32>,
-    /// `[n, height, width]`, class numbers or [`crate::metrics::IGNORE`].
+    /// `[frames, n, height, width]`, class numbers or [`crate::metrics::IGNORE`].
     pub labels: Vec<u8>,
-    /// The other truth, where pictures were blended with each other.
+    /// The other truth, where pictures were blended with each other; of single pictures only.
     pub second: Option<Second>,
-    /// Number of pictures.
+    /// Number of sequences.
     pub count: usize,
+    /// Pictures of each.
+    pub frames: usize,
     /// Width in pixels.
     pub width: usize,
     /// Height in pixels.
     pub height: usize,
+}
+
+impl Batch {
+    /// Its frames in order, each as a batch of single pictures.
+    pub fn into_frames(self) -> impl Iterator<Item = Self> {
+        let Self { count, width, height, .. } = self;
+        let labels = count * width * height;
+        let (mut images_left, mut labels_left) = (self.images.into_iter(), self.labels.into_iter());
+        let mut second = self.second;
+        (0..self.frames).map(move |_| Self {
+            images: images_left.by_ref().take(3 * labels).collect(),
+            labels: labels_left.by_ref().take(labels).collect(),
+            second: second.take(),
+            count,
+            frames: 1,
+            width,
+            height,
+        })
+    }
 }
 
 /// The truth of the pictures that were blended into those of a batch.
@@ -49,8 +70,10 @@ pub struct Recipe {
     pub size: (usize, usize),
     /// Width and height that the model is made for: a sample is first thought to be scaled to it.
     pub nominal: (usize, usize),
-    /// Pictures in a batch.
+    /// Sequences in a batch.
     pub batch: usize,
+    /// Pictures in a sequence, in the order of their video and all changed alike; 1 for single pictures.
+    pub sequence: usize,
     /// The run's seed.
     pub seed: u64,
 }
@@ -64,27 +87,34 @@ impl Recipe {
         let (width, height) = self.size;
         let pixels = width * height;
         let filler = Filler::new(&self.input);
-        let mut images = vec![0.0; self.batch * 3 * pixels];
-        let mut labels = vec![0; self.batch * pixels];
+        let mut images = vec![0.0; self.sequence * self.batch * 3 * pixels];
+        let mut labels = vec![0; self.sequence * self.batch * pixels];
         let mut rgb = vec![0; 3 * pixels];
-        let draws = plan.batch(step, self.batch);
-        let parts = images.chunks_exact_mut(3 * pixels).zip(labels.chunks_exact_mut(pixels));
-        for ((at, source, sample), (image, label)) in draws.zip(parts) {
-            let mut random = Random::of(&[self.seed, PICTURE, u64::from(epoch), at as u64]);
-            let sample = &self.sources[source].samples[sample];
-            let view = View {
-                width,
-                height,
-                nominal: self.nominal,
-            };
-            self.augment.apply(sample, view, &mut random, &mut rgb, label);
-            filler.fill(&rgb, width, height, image);
+        let view = View {
+            width,
+            height,
+            nominal: self.nominal,
+        };
+        for (place, (at, source, sample)) in plan.batch(step, self.batch).enumerate() {
+            let mut first = None;
+            for (frame, sample) in plan.sequence(source, sample, self.sequence).enumerate() {
+                let mut random = Random::of(&[self.seed, PICTURE, u64::from(epoch), at as u64]);
+                let sample = &self.sources[source].samples[sample];
+                let number = frame * self.batch + place;
+                let label = &mut labels[number * pixels..][..pixels];
+                let first = *first.get_or_insert(sample);
+                let of_sequence = Place { first, frame };
+                self.augment
+                    .apply_in_sequence(sample, of_sequence, view, &mut random, &mut rgb, label);
+                filler.fill(&rgb, width, height, &mut images[number * 3 * pixels..][..3 * pixels]);
+            }
         }
         let mut batch = Batch {
             images,
             labels,
             second: None,
             count: self.batch,
+            frames: self.sequence,
             width,
             height,
         };
@@ -152,5 +182,92 @@ impl Drop for Loader {
             // A panic has been printed by its thread, and showed as a missing batch.
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::RunConfig;
+    use crate::data::Sample;
+
+    const SIDE: usize = 16;
+
+    /// Pictures of two clips of three frames whose red says which frame it is.
+    fn recipe(sequence: usize) -> Recipe {
+        let sample = |number: usize| Sample {
+            name: format!("{}_{number}", if number < 3 { "a" } else { "b" }),
+            width: SIDE,
+            height: SIDE,
+            rgb: (0..SIDE * SIDE)
+                .flat_map(|i| [10 * (number as u8 + 1), 8 * (i % SIDE) as u8, 8 * (i / SIDE) as u8])
+                .collect(),
+            labels: vec![number as u8; SIDE * SIDE],
+        };
+        let text =
+            "name = 'a'\n[net]\nkind = 'unet'\nwidths = [2, 2]\n[[data]]\nkind = 'synth'\ncount = 1\n[train]\nepochs = 1\nbatch = 1\n";
+        let mut input = RunConfig::parse(text).unwrap().contract_input();
+        (input.scale, input.mean, input.std) = (1.0, [0.0; 3], [1.0; 3]);
+        Recipe {
+            sources: vec![Source {
+                description: String::new(),
+                weight: 1.0,
+                samples: (0..6).map(sample).collect(),
+            }],
+            augment: Augment {
+                flip: true,
+                scale: [0.8, 1.25],
+                ..Augment::none()
+            },
+            input,
+            size: (SIDE, SIDE),
+            nominal: (SIDE, SIDE),
+            batch: 2,
+            sequence,
+            seed: 5,
+        }
+    }
+
+    #[test]
+    fn frames_of_a_sequence_follow_each_other_and_are_cut_alike() {
+        let recipe = recipe(3);
+        let plan = Plan::new(&recipe.sources, recipe.seed, 0);
+        let mut seen = std::collections::BTreeSet::new();
+        for step in 0..plan.steps(recipe.batch) {
+            let batch = recipe.batch(&plan, 0, step);
+            assert_eq!((batch.frames, batch.count, batch.labels.len()), (3, 2, 6 * SIDE * SIDE));
+            for place in 0..2 {
+                let frame = |number: usize| &batch.images[(number * 2 + place) * 3 * SIDE * SIDE..][..3 * SIDE * SIDE];
+                let middle = SIDE * SIDE / 2 + SIDE / 2;
+                let label = |number: usize| batch.labels[(number * 2 + place) * SIDE * SIDE + middle];
+                let first = label(0);
+                assert!(first == 0 || first == 3, "both clips are as long as a sequence");
+                assert_eq!([label(1), label(2)], [first + 1, first + 2]);
+                // green and blue are those of the place in the sample: alike where the cut is
+                assert_eq!(frame(0)[SIDE * SIDE..], frame(1)[SIDE * SIDE..]);
+                assert_eq!(frame(0)[SIDE * SIDE..], frame(2)[SIDE * SIDE..]);
+                seen.insert(frame(0)[SIDE * SIDE..].iter().map(|v| v.to_bits()).collect::<Vec<_>>());
+            }
+        }
+        assert!(seen.len() > 2, "sequences differ from each other");
+    }
+
+    #[test]
+    fn a_sequence_of_one_frame_is_a_single_picture() {
+        let recipe = recipe(1);
+        let plan = Plan::new(&recipe.sources, recipe.seed, 0);
+        let batch = recipe.batch(&plan, 0, 0);
+        let (mut rgb, mut label) = (vec![0; 3 * SIDE * SIDE], vec![0; SIDE * SIDE]);
+        let (at, source, sample) = plan.batch(0, 2).next().unwrap();
+        let view = View {
+            width: SIDE,
+            height: SIDE,
+            nominal: recipe.nominal,
+        };
+        let mut random = Random::of(&[recipe.seed, PICTURE, 0, at as u64]);
+        let sample = &recipe.sources[source].samples[sample];
+        recipe.augment.apply(sample, view, &mut random, &mut rgb, &mut label);
+        assert_eq!(batch.labels[..SIDE * SIDE], label);
+        assert_eq!(batch.images[0], f32::from(rgb[0]));
     }
 }

@@ -1,6 +1,7 @@
 //! Pictures with labels: found, decoded once and kept in memory as bytes.
 
 pub mod check;
+mod clips;
 mod draw;
 mod layouts;
 mod listing;
@@ -9,6 +10,7 @@ mod mapping;
 mod picture;
 mod synth;
 
+pub use clips::{clips, clips_of, in_order};
 pub use draw::Plan;
 pub use listing::{Pair, pictures};
 pub use loader::{Batch, Loader, Recipe, Second};

@@ -1,6 +1,6 @@
 //! From recordings to an ONNX graph with a class map at its end.
 
-use super::graph::{Axis, Graph, fixed, int, ints};
+use super::graph::{Axis, Graph, fixed, int, ints, ratio};
 use super::record::Recording;
 use super::{Outputs, idioms, passes, table};
 use anyhow::{Result, ensure};
@@ -16,6 +16,9 @@ pub(super) const IMAGE: &str = "image";
 pub(super) const LOGITS: &str = "logits";
 pub(super) const CLASS_MAP: &str = "class_map";
 pub(super) const CONFIDENCE: &str = "confidence";
+/// What a net with a memory takes from the frame before, and leaves for the next.
+pub(super) const STATE_IN: &str = "state_in";
+pub(super) const STATE_OUT: &str = "state_out";
 
 /// Names of the axes of a picture batch, where they are free.
 const AXES: [&str; 4] = ["batch", "channels", "height", "width"];
@@ -23,18 +26,21 @@ const AXES: [&str; 4] = ["batch", "channels", "height", "width"];
 /// A graph whose operations are translated, before anything is added to it.
 pub(super) struct Net {
     pub(super) graph: Graph,
-    /// Sizes of the first input and the first output.
+    /// Sizes of the pictures, of the scores, and of the state where there is one.
     input: Vec<Axis>,
     output: Vec<Axis>,
+    state: Option<Vec<Axis>>,
 }
 
-/// Translates a net from pictures to scores.
+/// Translates a net from pictures to scores; one with a memory takes a second input and gives a second output.
 ///
 /// # Errors
 /// One line: an operation without an ONNX operator, or sizes that cannot be kept free.
 pub(super) fn translate(recordings: &[Recording]) -> Result<Net> {
     let first = &recordings[0].graph;
-    let mut graph = Graph::new(recordings, &[IMAGE], &[LOGITS])?;
+    let remembers = first.inputs.len() > 1;
+    let ends = 1 + usize::from(remembers);
+    let mut graph = Graph::new(recordings, &[IMAGE, STATE_IN][..ends], &[LOGITS, STATE_OUT][..ends])?;
     let mut reads: HashMap<TensorId, usize> = HashMap::new();
     for tensor in first.operations.iter().flat_map(OperationIr::inputs) {
         *reads.entry(tensor.id).or_default() += 1;
@@ -51,8 +57,19 @@ pub(super) fn translate(recordings: &[Recording]) -> Result<Net> {
         }
         at += covered.max(1);
     }
-    let (input, output) = (graph.shape(first.inputs[0]).to_vec(), graph.shape(first.outputs[0]).to_vec());
-    Ok(Net { graph, input, output })
+    let shape = |id: TensorId| graph.shape(id).to_vec();
+    let (input, output) = (shape(first.inputs[0]), shape(first.outputs[0]));
+    let state = remembers.then(|| shape(first.inputs[1]));
+    ensure!(
+        state.as_ref().is_none_or(|state| *state == shape(first.outputs[1])),
+        "the net leaves a state of another size than it takes, wanted the same"
+    );
+    Ok(Net {
+        graph,
+        input,
+        output,
+        state,
+    })
 }
 
 /// Adds what follows the scores and gives the whole file. `ids` are the class ids of the scores in order; with a temperature, a
@@ -81,6 +98,8 @@ pub(super) fn finish(mut net: Net, ids: &[u8], outputs: Outputs, confidence: Opt
         certainty(g, temperature);
         borders.push((CONFIDENCE, data_type::FLOAT, map.to_vec()));
     }
+    let state_in = net.state.as_ref().map(|shape| value(STATE_IN, data_type::FLOAT, shape, &net.input));
+    borders.extend(net.state.map(|shape| (STATE_OUT, data_type::FLOAT, shape)));
     let names: Vec<_> = borders.iter().map(|b| b.0.to_owned()).collect();
     passes::fold_batch_norm(g, &names);
     passes::remove_dead(g, &names);
@@ -89,7 +108,9 @@ pub(super) fn finish(mut net: Net, ids: &[u8], outputs: Outputs, confidence: Opt
         node: net.graph.nodes,
         name: "maskline".into(),
         initializer: net.graph.initializers.into_values().collect(),
-        input: vec![border(IMAGE, data_type::FLOAT, &net.input)],
+        input: std::iter::once(border(IMAGE, data_type::FLOAT, &net.input))
+            .chain(state_in)
+            .collect(),
         output: borders.iter().map(|(name, kind, shape)| border(name, *kind, shape)).collect(),
     };
     Ok(ModelProto {
@@ -150,12 +171,13 @@ fn certainty(g: &mut Graph, temperature: f32) {
 
 fn value(name: &str, kind: i32, shape: &[Axis], input: &[Axis]) -> ValueInfoProto {
     let dim = |axis: &Axis| {
-        let free = || {
-            input
-                .iter()
-                .position(|a| a == axis)
-                .map(|at| dimension::Value::DimParam(AXES[at].into()))
+        let same = || input.iter().position(|a| a == axis).map(|at| AXES[at].to_owned());
+        let part = || {
+            let name = |(source, name)| Some((ratio(axis, source)?, name));
+            let ((times, by), name) = input.iter().zip(AXES).find_map(name)?;
+            (times == 1).then(|| format!("{name}/{by}"))
         };
+        let free = || same().or_else(part).map(dimension::Value::DimParam);
         DimensionProto {
             value: fixed(axis).map(dimension::Value::DimValue).or_else(free),
         }

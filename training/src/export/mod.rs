@@ -21,14 +21,18 @@ use crate::onnx_run::OnnxNet;
 use anyhow::Result;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use maskline_models::contract::{Channels, InputType, Layout, OutputKind, Size};
+use maskline_models::contract::{Channels, Grid, InputType, Layout, OutputKind, Size, State};
 use maskline_models::fill::Filler;
 use maskline_models::golden::{Golden, Sample};
 use maskline_models::onnx::append_contract;
 use maskline_models::{Contract, Head, Model};
+use parity::Clip;
 use prost::Message;
 use std::borrow::Cow;
 use std::path::Path;
+
+/// Frames over which a file with a state is compared with its net: enough for a difference that grows to show.
+const MEMORY_FRAMES: usize = 50;
 
 /// What the file gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -73,7 +77,7 @@ pub struct ExportOptions {
     pub confidence: bool,
     /// Which sizes it takes.
     pub form: Form,
-    /// Pictures for golden frames, at a size that the file takes ([`golden_size`]).
+    /// Pictures for golden frames, at a size that the file takes ([`golden_size`]); of a net with a memory the first frames of a clip.
     pub goldens: Vec<Picture>,
 }
 
@@ -137,12 +141,17 @@ fn nominal(contract: &Contract) -> (u32, u32) {
 /// One line: an operation without an ONNX operator, a contract that does not fit the net, ONNX Runtime missing, or a file
 /// that does not agree with the net.
 pub fn export(net: &Net, config: &NetConfig, contract: Contract, options: &ExportOptions) -> Result<Exported> {
-    let forward = |net: &Net, mut inputs: Vec<Tensor<4>>| vec![net.forward(inputs.remove(0))];
-    export_module(net, &forward, config.multiple(), contract, options)
+    let forward = |net: &Net, mut inputs: Vec<Tensor<4>>| {
+        let images = inputs.remove(0);
+        let seen = net.step(images, inputs.pop());
+        std::iter::once(seen.scores).chain(seen.state).collect()
+    };
+    export_module(net, &forward, config.multiple(), config.state(), contract, options)
 }
 
 /// Exports any module that turns pictures `[n, 3, h, w]` into scores `[n, classes, h, w]`, with sides that are multiples of
-/// `multiple`.
+/// `multiple`. One with a memory takes as its second input the state that it gave as its second output for the frame before: a
+/// feature map of that grid, zeros for first frames.
 ///
 /// # Errors
 /// As [`export`].
@@ -150,11 +159,12 @@ pub fn export_module<M: Module>(
     module: &M,
     forward: &dyn Fn(&M, Vec<Tensor<4>>) -> Vec<Tensor<4>>,
     multiple: u32,
+    memory: Option<Grid>,
     contract: Contract,
     options: &ExportOptions,
 ) -> Result<Exported> {
     let config_fault = |e: String| fault(Kind::Config, e);
-    let contract = completed(contract, multiple, options).map_err(config_fault)?;
+    let contract = completed(contract, multiple, memory, options).map_err(config_fault)?;
     let ids: Vec<u8> = contract.heads[0].scored().map(|c| c.id).collect();
     let (width, height) = nominal(&contract);
     let (m, w, h) = (multiple as usize, width as usize, height as usize);
@@ -167,7 +177,14 @@ pub fn export_module<M: Module>(
     let module = &module.valid(); // its weights are drawn now, if they were not yet: not once for each recording
     let recordings = sizes
         .iter()
-        .map(|size| record::record(module, forward, &[*size]))
+        .map(|&[n, colours, h, w]| {
+            let state = memory.map(|grid| {
+                let [_, channels, height, width] = grid.shape(w as u32, h as u32);
+                [n, channels, height, width]
+            });
+            let inputs: Vec<_> = std::iter::once([n, colours, h, w]).chain(state).collect();
+            record::record(module, forward, &inputs)
+        })
         .collect::<Result<Vec<_>>>()?;
     let write = |outputs, confidence| -> Result<Vec<u8>> {
         let net = build::translate(&recordings)?;
@@ -184,15 +201,22 @@ pub fn export_module<M: Module>(
     let model = packed(&bare, &contract)?;
     let with_scores = packed(&write(Outputs::Both, None)?, &with_heads(&contract, Outputs::Both, false))?;
     let reference = module.valid().to_device(&Device::flex()); // running statistics of its own again
-    let scores = |images: Tensor<4>| forward(&reference, vec![images]).remove(0);
-    let sizes = match options.form {
+    let step = |inputs: Vec<Tensor<4>>| forward(&reference, inputs);
+    let mut clips: Vec<_> = match options.form {
         Form::Fixed => vec![[1, h, w]; 2],
         Form::Free => {
             let k = 64usize.div_ceil(m); // enough pixels that a tie of two classes does not count
             vec![[1, 4 * m * k, 3 * m * k], [2, 2 * m * k, 5 * m * k], [1, h, w]]
         }
-    };
-    let parity = parity::compare(&scores, &with_scores, &model, &sizes)?;
+    }
+    .into_iter()
+    .map(|size| Clip { size, frames: 1 })
+    .collect();
+    if memory.is_some() {
+        clips.iter_mut().for_each(|clip| clip.frames = 2);
+        clips[0].frames = MEMORY_FRAMES;
+    }
+    let parity = parity::compare(&step, memory, &with_scores, &model, &clips)?;
     parity.check().map_err(|e| fault(Kind::Internal, e))?;
     Ok(Exported {
         bytes: model.onnx.into_owned(),
@@ -202,7 +226,7 @@ pub fn export_module<M: Module>(
 }
 
 /// The contract with all that the exporter knows filled in.
-fn completed(mut contract: Contract, multiple: u32, options: &ExportOptions) -> Result<Contract, String> {
+fn completed(mut contract: Contract, multiple: u32, memory: Option<Grid>, options: &ExportOptions) -> Result<Contract, String> {
     let (width, height) = nominal(&contract);
     if !width.is_multiple_of(multiple) || !height.is_multiple_of(multiple) {
         let near = |n: u32| n.next_multiple_of(multiple);
@@ -229,7 +253,12 @@ fn completed(mut contract: Contract, multiple: u32, options: &ExportOptions) -> 
     contract.input.tensor = build::IMAGE.into();
     (contract.input.layout, contract.input.channels, contract.input.dtype) = (Layout::Nchw, Channels::Rgb, InputType::F32);
     contract.goldens.clear();
-    contract.states.clear();
+    let state = |grid| State {
+        input: build::STATE_IN.into(),
+        output: build::STATE_OUT.into(),
+        grid: Some(grid),
+    };
+    contract.states = memory.map(state).into_iter().collect();
     let contract = with_heads(&contract, options.outputs, options.confidence);
     contract.check()?;
     Ok(contract)

@@ -4,6 +4,7 @@ use crate::onnx_run::{OnnxNet, ids_of};
 use anyhow::{Result, anyhow};
 use burn::tensor::{Device, Tensor, TensorData};
 use maskline_models::Model;
+use maskline_models::contract::Grid;
 use std::fmt;
 
 /// Largest difference of a score that is still rounding.
@@ -23,10 +24,19 @@ pub struct Parity {
 pub struct SizeParity {
     /// Batch, height, width.
     pub size: [usize; 3],
+    /// Frames that were compared one after the other, with the state that each left for the next where there is one.
+    pub frames: usize,
     /// Largest difference of a score.
     pub difference: f32,
     /// Share of pixels (0-1) with the same class.
     pub agreement: f64,
+}
+
+/// What both are run on: so many frames of that batch, height and width.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clip {
+    pub(super) size: [usize; 3],
+    pub(super) frames: usize,
 }
 
 impl Parity {
@@ -38,7 +48,7 @@ impl Parity {
     /// Share of all compared pixels with the same class. Where two classes tie, rounding decides; a share of many pixels tells
     /// such a pixel from a wrong file.
     pub fn agreement(&self) -> f64 {
-        let pixels = |s: &SizeParity| s.size.iter().product::<usize>() as f64;
+        let pixels = |s: &SizeParity| (s.frames * s.size.iter().product::<usize>()) as f64;
         let equal: f64 = self.sizes.iter().map(|s| s.agreement * pixels(s)).sum();
         equal / self.sizes.iter().map(pixels).sum::<f64>()
     }
@@ -81,35 +91,56 @@ impl fmt::Display for Parity {
     }
 }
 
-/// Runs both on the same noise at each size. `with_scores` is the file with its scores as output `logits`, `model` the file
-/// as it will be written; both are compared.
+/// Runs both on the same noise. `step` takes the images and, of a net with a memory, the state of that grid; it gives the scores and
+/// the next state. `with_scores` is the file with its scores as output `logits`, `model` the file as it will be written; both are
+/// compared.
 ///
 /// # Errors
 /// One line, if ONNX Runtime refuses a file.
-pub(super) fn compare(scores: &dyn Fn(Tensor<4>) -> Tensor<4>, with_scores: &Model, model: &Model, sizes: &[[usize; 3]]) -> Result<Parity> {
+pub(super) fn compare(
+    step: &dyn Fn(Vec<Tensor<4>>) -> Vec<Tensor<4>>,
+    memory: Option<Grid>,
+    with_scores: &Model,
+    model: &Model,
+    clips: &[Clip],
+) -> Result<Parity> {
     let mut logits = OnnxNet::open(with_scores, None)?;
     let mut written = OnnxNet::open(model, None)?;
     let ids: Vec<u8> = written.head().scored().map(|c| c.id).collect();
     let mut found = Vec::new();
-    for (seed, &[n, h, w]) in sizes.iter().enumerate() {
+    for (number, &Clip { size: [n, h, w], frames }) in clips.iter().enumerate() {
         let shape = [n, 3, h, w];
-        let images = noise(seed as u32 + 1, n * 3, h, w);
-        let wanted = scores(Tensor::from_data(TensorData::new(images.clone(), shape), &Device::flex()));
-        let wanted_shape = wanted.dims();
-        let wanted = wanted.into_data().try_into_vec::<f32>().map_err(|e| anyhow!("{e}"))?;
-        let (got, got_shape) = logits.floats(super::build::LOGITS, &images, shape)?;
-        let difference = if got_shape == wanted_shape {
-            got.iter().zip(&wanted).map(|(a, b)| (a - b).abs()).fold(0.0, largest)
-        } else {
-            f32::NAN // sorts above every number
-        };
-        let map = written.class_map(&images, shape)?;
-        let wanted_map = ids_of(&wanted, &wanted_shape, &ids)?;
-        let equal = map.iter().zip(&wanted_map).filter(|(a, b)| a == b).count();
+        logits.reset();
+        written.reset();
+        let mut state = memory.map(|grid| {
+            let [_, channels, height, width] = grid.shape(w as u32, h as u32);
+            Tensor::zeros([n, channels, height, width], &Device::flex())
+        });
+        let (mut difference, mut equal, mut pixels) = (0.0, 0, 0);
+        for frame in 0..frames {
+            let images = noise((1000 * number + frame + 1) as u32, n * 3, h, w);
+            let picture = Tensor::from_data(TensorData::new(images.clone(), shape), &Device::flex());
+            let mut said = step(std::iter::once(picture).chain(state).collect());
+            state = memory.map(|_| said.remove(1));
+            let wanted = said.remove(0);
+            let wanted_shape = wanted.dims();
+            let wanted = wanted.into_data().try_into_vec::<f32>().map_err(|e| anyhow!("{e}"))?;
+            let (got, got_shape) = logits.floats(super::build::LOGITS, &images, shape)?;
+            difference = if got_shape == wanted_shape {
+                got.iter().zip(&wanted).map(|(a, b)| (a - b).abs()).fold(difference, largest)
+            } else {
+                f32::NAN // sorts above every number
+            };
+            let map = written.class_map(&images, shape)?;
+            let wanted_map = ids_of(&wanted, &wanted_shape, &ids)?;
+            equal += map.iter().zip(&wanted_map).filter(|(a, b)| a == b).count();
+            pixels += map.len().max(wanted_map.len());
+        }
         found.push(SizeParity {
             size: [n, h, w],
+            frames,
             difference,
-            agreement: equal as f64 / map.len().max(wanted_map.len()) as f64,
+            agreement: equal as f64 / pixels as f64,
         });
     }
     Ok(Parity { sizes: found })

@@ -194,6 +194,74 @@ fn every_net_gives_a_file_that_agrees_with_it_at_sizes_it_was_not_recorded_at() 
 }
 
 #[test]
+fn a_net_with_a_memory_gives_a_file_that_agrees_with_it_over_fifty_frames() {
+    let variants = [
+        NetConfig {
+            stem_stride: 2,
+            ..small(NetKind::Fpn)
+        },
+        small(NetKind::AttentionUnet),
+    ];
+    for (config, form) in variants.into_iter().zip([Form::Free, Form::Fixed]) {
+        let config = NetConfig { memory: 5, ..config };
+        let m = config.multiple();
+        let net = used(&config, 4);
+        let clip: Vec<_> = (0..4)
+            .map(|frame| Picture {
+                rgb: pictures(3 * m, 2 * m)[0].rgb.iter().map(|v| v.wrapping_add(40 * frame)).collect(),
+                ..pictures(3 * m, 2 * m).remove(0)
+            })
+            .collect();
+        let options = ExportOptions {
+            form,
+            goldens: clip.clone(),
+            ..ExportOptions::default()
+        };
+        let exported = export(&net, &config, contract(4, (3 * m, 2 * m)), &options).unwrap();
+        assert_eq!(exported.parity.sizes[0].frames, 50);
+        assert!(exported.parity.difference() > 0.0);
+        let model = Model::from_bytes("x".into(), Cow::Owned(exported.bytes), None).unwrap();
+        let grid = Grid { channels: 5, stride: m };
+        assert_eq!(model.contract.states[0].grid, Some(grid));
+        let state: Vec<_> = model
+            .graph
+            .inputs
+            .iter()
+            .chain(&model.graph.outputs)
+            .filter(|p| p.name.starts_with("state_"))
+            .collect();
+        assert_eq!(state.len(), 2, "{:?}", model.graph);
+
+        // golden samples are one clip: the net itself gives them, frame by frame, and the file does so again after a reset
+        let (w, h) = (3 * m as usize, 2 * m as usize);
+        let frames: Vec<_> = model.contract.goldens.iter().map(|golden| golden.unpack().unwrap()).collect();
+        let tensor = |rgb: &[u8]| {
+            let mut tensor = vec![0.0; 3 * w * h];
+            Filler::new(&model.contract.input).fill(rgb, w, h, &mut tensor);
+            tensor
+        };
+        let mut state = None;
+        for frame in &frames {
+            let picture = Tensor::from_data(TensorData::new(tensor(&frame.rgb), [1, 3, h, w]), &Device::flex());
+            let seen = net.step(picture, state);
+            state = seen.state;
+            let scores = seen.scores.into_data().try_into_vec::<f32>().unwrap();
+            assert_eq!(crate::predict::best_classes(&scores, w * h), frame.ids);
+        }
+        let mut run = OnnxNet::open(&model, None).unwrap();
+        assert!(run.remembers());
+        for _ in 0..2 {
+            for frame in &frames {
+                assert_eq!(run.class_map(&tensor(&frame.rgb), [1, 3, h, w]).unwrap(), frame.ids);
+            }
+            run.reset();
+        }
+        let alone = run.class_map(&tensor(&frames[3].rgb), [1, 3, h, w]).unwrap();
+        assert_ne!(alone, frames[3].ids, "what is remembered changes class maps");
+    }
+}
+
+#[test]
 fn a_net_that_is_new_is_exported_and_trains_on() {
     let config = NetConfig {
         heads: 2,
@@ -322,7 +390,7 @@ fn export_zoo(forward: &dyn Fn(&Zoo, Tensor<4>) -> Tensor<4>, form: Form) -> Res
         form,
         ..ExportOptions::default()
     };
-    export_module(&zoo(), &forward, 4, contract(4, (16, 12)), &options)
+    export_module(&zoo(), &forward, 4, None, contract(4, (16, 12)), &options)
 }
 
 #[test]
@@ -428,7 +496,12 @@ fn a_file_of_another_net_fails_the_comparison() {
     .unwrap();
     let model = Model::from_bytes("x".into(), Cow::Owned(exported.bytes), None).unwrap();
     let other = used(&config, 4);
-    let parity = parity::compare(&|x| other.forward(x), &model, &model, &[[1, 16, 16]]).unwrap();
+    let step = |mut inputs: Vec<Tensor<4>>| vec![other.forward(inputs.remove(0))];
+    let clip = Clip {
+        size: [1, 16, 16],
+        frames: 1,
+    };
+    let parity = parity::compare(&step, None, &model, &model, &[clip]).unwrap();
     let error = parity.check().unwrap_err();
     assert!(error.contains("(at 1x3x16x16;") && error.contains("nothing was written"), "{error}");
 }

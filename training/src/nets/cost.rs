@@ -2,6 +2,7 @@
 
 use super::attention::gate_width;
 use super::fcn::SCORED;
+use super::gru;
 use super::stem::quarter_width;
 use super::vgg::Stages;
 use super::{Encoder, Kind, NetConfig, Normalisation};
@@ -73,10 +74,15 @@ pub(super) fn of(config: &NetConfig, classes: usize, height: usize, width: usize
         Kind::Unet if config.encoder != Encoder::Own => vgg_unet(&mut cost, config, pixels),
         Kind::Unet | Kind::AttentionUnet => unet(&mut cost, config, pixels),
         Kind::Fpn => fpn(&mut cost, config, pixels),
-        Kind::Fcn => {
-            fcn(&mut cost, config, classes, pixels);
-            return cost; // it has no head: its scores are made of the levels'
-        }
+        Kind::Fcn => fcn(&mut cost, config, classes, pixels),
+    }
+    if config.memory > 0 {
+        let last = config.widths.len() - 1;
+        let (weights, biases) = gru::cost(config.widths[last], config.memory);
+        cost.add(weights, biases, pixels(last));
+    }
+    if config.kind == Kind::Fcn {
+        return cost; // it has no head: its scores are made of the levels'
     }
     let features = config.widths[0];
     match stride {

@@ -1,9 +1,10 @@
 //! The fully convolutional net FCN-8s.
 
-use super::NetConfig;
+use super::gru::{ConvGru, recall};
 use super::layers::Conv;
 use super::stem::space_to_depth;
 use super::vgg::{Stage, Stages};
+use super::{NetConfig, Seen};
 use crate::ops;
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig};
@@ -22,6 +23,7 @@ pub(super) struct Fcn {
     encoder: Vec<Stage>,
     centre: Stage,
     dropout: Dropout,
+    pub(super) memory: Option<ConvGru>,
     /// The coarsest first.
     scores: Vec<Conv>,
     stem_stride: usize,
@@ -41,6 +43,7 @@ impl Fcn {
             encoder: stages.init(3 * config.stem_stride * config.stem_stride, device),
             centre: Stage::new(config, [widths[last - 1], widths[last]], config.depths[last], device),
             dropout: DropoutConfig::new(config.dropout).init(),
+            memory: ConvGru::of(config, device),
             scores: scored
                 .take(SCORED)
                 .enumerate()
@@ -50,8 +53,8 @@ impl Fcn {
         }
     }
 
-    /// See [`super::Net::forward`].
-    pub(super) fn forward(&self, images: Tensor<4>) -> Tensor<4> {
+    /// See [`super::Net::step`].
+    pub(super) fn step(&self, images: Tensor<4>, state: Option<Tensor<4>>) -> Seen {
         let [_, _, height, width] = images.dims();
         let mut x = space_to_depth(images, self.stem_stride); // [n, 3ss, h/s, w/s]
         let mut pooled = Vec::new();
@@ -60,13 +63,18 @@ impl Fcn {
             pooled.push(x.clone());
         }
         let centre = self.dropout.forward(self.centre.forward(x)); // [n, c, h/32s, w/32s]
+        let (centre, next) = recall(self.memory.as_ref(), centre, state);
         let mut sum = self.scores[0].forward(centre);
         for (score, x) in self.scores[1..].iter().zip(pooled.into_iter().rev().skip(1)) {
             let finer = score.forward(x); // [n, classes, h/16s, w/16s], then 8s
             let [_, _, h, w] = finer.dims();
             sum = resized(sum, [h, w]) + finer;
         }
-        resized(sum, [height, width])
+        Seen {
+            scores: resized(sum, [height, width]),
+            auxiliary: None,
+            state: next,
+        }
     }
 }
 

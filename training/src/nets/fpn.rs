@@ -1,8 +1,9 @@
 //! A feature pyramid net for edge CPUs: a residual encoder, a look at the whole picture, and a decoder that adds.
 
-use super::NetConfig;
+use super::gru::{ConvGru, recall};
 use super::layers::{Activation, Conv, Residual, Unit, Up};
 use super::stem::{Head, space_to_depth};
+use super::{NetConfig, Seen};
 use crate::ops;
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig};
@@ -17,6 +18,7 @@ pub(super) struct Fpn {
     encoder: Vec<Level>,
     context: Conv,
     dropout: Dropout,
+    pub(super) memory: Option<ConvGru>,
     /// The coarsest first.
     decoder: Vec<Step>,
     head: Head,
@@ -67,6 +69,7 @@ impl Fpn {
             encoder: inputs.zip(widths).zip(&config.depths).map(level).collect(),
             context: Conv::new([deepest; 2], 1, 1.0, true, device),
             dropout: DropoutConfig::new(config.dropout).init(),
+            memory: ConvGru::of(config, device),
             decoder: widths.windows(2).rev().map(step).collect(),
             head: Head::new(config, classes, device),
             auxiliary: None,
@@ -82,20 +85,8 @@ impl Fpn {
         self
     }
 
-    /// See [`super::Net::forward`].
-    pub(super) fn forward(&self, images: Tensor<4>) -> Tensor<4> {
-        self.head.forward(self.features(images).0)
-    }
-
-    /// See [`super::Net::forward_auxiliary`].
-    pub(super) fn forward_auxiliary(&self, images: Tensor<4>) -> (Tensor<4>, Option<Tensor<4>>) {
-        let (features, coarse) = self.features(images);
-        let auxiliary = self.auxiliary.as_ref().map(|head| head.forward(coarse));
-        (self.head.forward(features), auxiliary)
-    }
-
-    /// What the decoder's last step gives, and what the auxiliary head reads.
-    fn features(&self, images: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
+    /// See [`super::Net::step`].
+    pub(super) fn step(&self, images: Tensor<4>, state: Option<Tensor<4>>) -> Seen {
         let mut x = space_to_depth(images, self.stem_stride); // [n, 3ss, h/s, w/s]
         let mut skips = Vec::new();
         for (number, level) in self.encoder.iter().enumerate() {
@@ -109,7 +100,8 @@ impl Fpn {
             }
         }
         let mean = adaptive_avg_pool2d(x.clone(), [1, 1]); // [n, c, 1, 1]
-        x = self.dropout.forward(x + self.context.forward(mean));
+        let x = self.dropout.forward(x + self.context.forward(mean));
+        let (mut x, next) = recall(self.memory.as_ref(), x, state);
         let mut coarse = x.clone();
         for (number, (step, skip)) in self.decoder.iter().zip(skips.into_iter().rev()).enumerate() {
             let sum = step.activation.forward_add(step.lateral.forward(skip), step.up.forward(x));
@@ -118,7 +110,11 @@ impl Fpn {
                 coarse = x.clone();
             }
         }
-        (x, coarse)
+        Seen {
+            scores: self.head.forward(x),
+            auxiliary: self.auxiliary.as_ref().map(|head| head.forward(coarse)),
+            state: next,
+        }
     }
 }
 

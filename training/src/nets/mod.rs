@@ -2,13 +2,15 @@
 //!
 //! A net's input is `[n, 3, h, w]`, already normalised, with sides that are multiples of [`NetConfig::multiple`]; its output
 //! is `[n, classes, h, w]`, one unnormalised score per class and pixel. On an autodiff device a net trains (batch statistics,
-//! dropout); `net.valid()` gives an independent copy for inference.
+//! dropout); `net.valid()` gives an independent copy for inference. A net with a memory takes a state as well and gives the next
+//! one ([`Net::step`]).
 
 mod attention;
 mod cost;
 mod discriminator;
 mod fcn;
 mod fpn;
+mod gru;
 mod layers;
 mod net;
 mod stem;
@@ -18,10 +20,11 @@ mod vgg_unet;
 
 pub use cost::Cost;
 pub use discriminator::Discriminator;
-pub use net::Net;
+pub use net::{Net, Seen};
 pub use vgg::{Encoder, PretrainedUnit};
 
 use burn::tensor::Device;
+use maskline_models::contract::Grid;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Which net.
@@ -103,6 +106,13 @@ pub struct NetConfig {
     /// Heads of self-attention at the coarsest level, attention U-Net only; 0 for none.
     #[serde(default)]
     pub heads: usize,
+    /// Channels of what a convolutional GRU at the coarsest level remembers from frame to frame; 0 for none.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub memory: usize,
+}
+
+fn is_none(memory: &usize) -> bool {
+    *memory == 0
 }
 
 fn default_widths() -> Vec<usize> {
@@ -149,6 +159,7 @@ impl NetConfig {
             dropout: 0.0,
             stochastic_depth: 0.0,
             heads: 0,
+            memory: 0,
         };
         config.completed()
     }
@@ -188,6 +199,9 @@ impl NetConfig {
         }
         if !(0.0..1.0).contains(&self.dropout) {
             return Err(format!("dropout is {}, wanted 0 up to but not including 1", self.dropout));
+        }
+        if self.memory > 4096 {
+            return Err(format!("memory is {}, wanted 0 for none or up to 4096 channels", self.memory));
         }
         self.check_depths()?;
         let drop = self.stochastic_depth;
@@ -234,6 +248,14 @@ impl NetConfig {
         self.kind == Kind::Fpn
     }
 
+    /// Size of the state of a net with a memory: one value a channel and pixel of the coarsest level.
+    pub fn state(&self) -> Option<Grid> {
+        (self.memory > 0).then(|| Grid {
+            channels: self.memory as u32,
+            stride: self.multiple(),
+        })
+    }
+
     /// Both sides of the input must be multiples of this.
     pub fn multiple(&self) -> u32 {
         (self.stem_stride << (self.widths.len() - 1)) as u32
@@ -248,7 +270,7 @@ impl NetConfig {
         Net::new(self, classes, device)
     }
 
-    /// The same with a head for auxiliary scores ([`Net::forward_auxiliary`]), where [`NetConfig::takes_auxiliary`].
+    /// The same with a head for auxiliary scores ([`Seen::auxiliary`]), where [`NetConfig::takes_auxiliary`].
     ///
     /// # Panics
     /// If [`NetConfig::check`] fails.

@@ -49,6 +49,17 @@ macro_rules! changed {
     };
 }
 
+/// What a net says of a frame.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// Scores `[n, classes, h, w]`.
+    pub scores: Tensor<4>,
+    /// Scores of a coarser level of the decoder where the net has a head for them: `[n, classes, h/k, w/k]` with a whole number k.
+    pub auxiliary: Option<Tensor<4>>,
+    /// What a net with a memory takes with the next frame: `[n, memory, h/m, w/m]` with m = [`NetConfig::multiple`].
+    pub state: Option<Tensor<4>>,
+}
+
 impl Net {
     pub(super) fn new(config: &NetConfig, classes: usize, device: &Device) -> Self {
         Self(match config.kind {
@@ -68,18 +79,20 @@ impl Net {
     }
 
     /// Scores `[n, classes, h, w]` for normalised pictures `[n, 3, h, w]`, whose sides are multiples of
-    /// [`NetConfig::multiple`]. Trains on an autodiff device, infers on any other.
+    /// [`NetConfig::multiple`]. Trains on an autodiff device, infers on any other. To a net with a memory they are first frames.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
-        each!(&self.0, net => net.forward(images))
+        self.step(images, None).scores
     }
 
-    /// [`Net::forward`], and scores of a coarser level of the decoder where the net has a head for them: `[n, classes, h/k, w/k]`
-    /// with a whole number k.
-    pub fn forward_auxiliary(&self, images: Tensor<4>) -> (Tensor<4>, Option<Tensor<4>>) {
-        match &self.0 {
-            Inner::Fpn(net) => net.forward_auxiliary(images),
-            _ => (self.forward(images), None),
-        }
+    /// Whether it has a memory.
+    pub fn remembers(&self) -> bool {
+        each!(&self.0, net => net.memory.is_some())
+    }
+
+    /// [`Net::forward`] of the next frame of each of n clips, with all else that the net has to say. `state` is what it gave for the
+    /// frames before, nothing for first frames.
+    pub fn step(&self, images: Tensor<4>, state: Option<Tensor<4>>) -> Seen {
+        each!(&self.0, net => net.step(images, state))
     }
 }
 

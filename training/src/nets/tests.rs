@@ -90,6 +90,7 @@ fn variants() -> Vec<NetConfig> {
         separable: true,
         ..fpn.clone()
     });
+    all.extend([fpn.clone(), small(Kind::AttentionUnet)].map(|net| NetConfig { memory: 3, ..net }));
     all.push(NetConfig {
         normalisation: Normalisation::None,
         ..fpn
@@ -173,10 +174,37 @@ fn auxiliary_scores_are_those_of_a_coarser_level_and_change_no_others() {
         };
         let net = config.init_with_auxiliary(5, &device);
         let picture = Tensor::<4>::random([2, 3, 32, 48], Distribution::Default, &device);
-        let (scores, coarse) = net.forward_auxiliary(picture.clone());
-        assert_eq!(coarse.unwrap().dims(), [2, 5, 32 / k, 48 / k]);
-        assert_eq!(values(scores), values(net.forward(picture.clone())));
-        assert!(config.init(5, &device).forward_auxiliary(picture).1.is_none());
+        let seen = net.step(picture.clone(), None);
+        assert_eq!(seen.auxiliary.unwrap().dims(), [2, 5, 32 / k, 48 / k]);
+        assert_eq!(values(seen.scores), values(net.forward(picture.clone())));
+        assert!(config.init(5, &device).step(picture, None).auxiliary.is_none());
+    }
+}
+
+#[test]
+fn a_net_that_gets_a_memory_keeps_what_it_knows_and_says_the_same_at_first() {
+    let device = choose("cpu").unwrap();
+    for kind in Kind::ALL {
+        let plain = small(kind);
+        let config = NetConfig {
+            memory: 3,
+            ..plain.clone()
+        };
+        let old = plain.init(5, &device);
+        let weights = crate::weights::Weights::of(&old);
+        let (net, taken) = weights.put_into(config.init(5, &device));
+        assert_eq!(taken, weights.len(), "all tensors of the net without one are taken");
+        let picture = || Tensor::<4>::random([1, 3, 16, 24], Distribution::Default, &device);
+        let mut state = None;
+        for _ in 0..3 {
+            let picture = picture();
+            let seen = net.step(picture.clone(), state);
+            assert_eq!(values(seen.scores), values(old.forward(picture)), "{kind:?}");
+            state = seen.state;
+        }
+        let grid = config.state().unwrap();
+        assert_eq!(state.unwrap().dims(), grid.shape(24, 16));
+        assert!(plain.state().is_none() && old.step(picture(), None).state.is_none());
     }
 }
 
@@ -205,11 +233,10 @@ fn every_trainable_parameter_gets_a_gradient() {
     for config in variants() {
         let net = config.init(5, &device);
         let of = config.multiple() as usize;
-        let loss = net
-            .forward(Tensor::random([2, 3, 2 * of, 2 * of], Distribution::Default, &device))
-            .powi_scalar(2)
-            .mean();
-        let gradients = loss.backward();
+        let picture = || Tensor::random([2, 3, 2 * of, 2 * of], Distribution::Default, &device);
+        // the second frame, as a memory has nothing to forget before it
+        let seen = net.step(picture(), net.step(picture(), None).state);
+        let gradients = seen.scores.powi_scalar(2).mean().backward();
         let mut missing = Missing(&gradients, 0);
         net.visit(&mut missing);
         assert_eq!(missing.1, 0, "{config:?}");
@@ -344,6 +371,7 @@ fn a_configuration_that_cannot_be_built_is_refused_in_one_line() {
     assert!(refused(|c| c.widths = vec![8]).contains("2 to 7 levels"));
     assert!(refused(|c| c.stem_stride = 3).contains("1, 2 or 4"));
     assert!(refused(|c| c.dropout = 1.0).contains("dropout is 1"));
+    assert!(refused(|c| c.memory = 5000).contains("memory is 5000"));
     assert!(refused(|c| c.heads = 2).contains("attention-unet"));
     assert!(refused(|c| c.depths = vec![1, 1, 1]).contains("only kind = \"fpn\" and kind = \"fcn\""));
     assert!(refused(|c| c.kind = Kind::Fpn).contains("depths is [], wanted 3 numbers"));

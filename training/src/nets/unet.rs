@@ -1,9 +1,10 @@
 //! The U-Net, with or without attention.
 
 use super::attention::{Gate, SelfAttention};
+use super::gru::{ConvGru, recall};
 use super::layers::{Block, Up};
 use super::stem::{Head, space_to_depth};
-use super::{Kind, NetConfig};
+use super::{Kind, NetConfig, Seen};
 use crate::ops;
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig};
@@ -15,6 +16,7 @@ pub(super) struct Unet {
     encoder: Vec<Block>,
     attention: Option<SelfAttention>,
     dropout: Dropout,
+    pub(super) memory: Option<ConvGru>,
     /// The coarsest first.
     decoder: Vec<Step>,
     head: Head,
@@ -63,14 +65,15 @@ impl Unet {
             encoder: inputs.zip(widths).map(|(i, o)| Block::new(config, [*i, *o], device)).collect(),
             attention: (config.heads > 0).then(|| SelfAttention::new(widths[widths.len() - 1], config.heads, device)),
             dropout: DropoutConfig::new(config.dropout).init(),
+            memory: ConvGru::of(config, device),
             decoder: widths.windows(2).rev().map(step).collect(),
             head: Head::new(config, classes, device),
             stem_stride: config.stem_stride,
         }
     }
 
-    /// See [`super::Net::forward`].
-    pub(super) fn forward(&self, images: Tensor<4>) -> Tensor<4> {
+    /// See [`super::Net::step`].
+    pub(super) fn step(&self, images: Tensor<4>, state: Option<Tensor<4>>) -> Seen {
         let mut x = space_to_depth(images, self.stem_stride); // [n, 3ss, h/s, w/s]
         let mut skips = Vec::new();
         for (level, block) in self.encoder.iter().enumerate() {
@@ -83,6 +86,11 @@ impl Unet {
         if let Some(attention) = &self.attention {
             x = attention.forward(x);
         }
-        self.head.forward(decode(&self.decoder, self.dropout.forward(x), skips))
+        let (x, next) = recall(self.memory.as_ref(), self.dropout.forward(x), state);
+        Seen {
+            scores: self.head.forward(decode(&self.decoder, x, skips)),
+            auxiliary: None,
+            state: next,
+        }
     }
 }

@@ -1,10 +1,11 @@
 //! A U-Net over the encoder of VGG16.
 
-use super::NetConfig;
+use super::gru::{ConvGru, recall};
 use super::layers::Block;
 use super::stem::Head;
 use super::unet::{Step, decode};
 use super::vgg::{Stage, Stages};
+use super::{NetConfig, Seen};
 use crate::ops;
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig};
@@ -17,6 +18,7 @@ pub(super) struct VggUnet {
     encoder: Vec<Stage>,
     centre: Block,
     dropout: Dropout,
+    pub(super) memory: Option<ConvGru>,
     /// The coarsest first.
     decoder: Vec<Step>,
     head: Head,
@@ -32,13 +34,14 @@ impl VggUnet {
             encoder: stages.init(3, device),
             centre: Block::new(config, [skips[coarsest - 1], widths[coarsest]], device),
             dropout: DropoutConfig::new(config.dropout).init(),
+            memory: ConvGru::of(config, device),
             decoder: (0..coarsest).rev().map(step).collect(),
             head: Head::new(config, classes, device),
         }
     }
 
-    /// See [`super::Net::forward`].
-    pub(super) fn forward(&self, images: Tensor<4>) -> Tensor<4> {
+    /// See [`super::Net::step`].
+    pub(super) fn step(&self, images: Tensor<4>, state: Option<Tensor<4>>) -> Seen {
         let mut x = images;
         let mut skips = Vec::new();
         for stage in &self.encoder {
@@ -47,6 +50,11 @@ impl VggUnet {
             x = ops::max_pool2x2(features);
         }
         let x = self.dropout.forward(self.centre.forward(x)); // [n, c, h/32, w/32]
-        self.head.forward(decode(&self.decoder, x, skips))
+        let (x, next) = recall(self.memory.as_ref(), x, state);
+        Seen {
+            scores: self.head.forward(decode(&self.decoder, x, skips)),
+            auxiliary: None,
+            state: next,
+        }
     }
 }

@@ -128,6 +128,21 @@ struct Smaller {
     float_layers: Vec<Sensitivity>,
 }
 
+/// Whether it is of a kind that can be quantized.
+///
+/// # Errors
+/// One line for a net with a memory (exit code 78).
+pub fn takes(model: &Model) -> Result<()> {
+    if !model.contract.remembers() {
+        return Ok(());
+    }
+    let line = format!(
+        "{} remembers earlier frames, and ranges are found on single pictures: quantize a net without memory",
+        model.origin
+    );
+    Err(fault(Kind::Config, line))
+}
+
 /// Quantizes a float model and measures it. `name` is the new model's name; `words` say which data ranges are found with
 /// and which it is measured on; `say` is told what happens.
 ///
@@ -141,6 +156,7 @@ pub fn quantize(
     words: &[String; 2],
     say: &dyn Fn(&str),
 ) -> Result<Quantized> {
+    takes(model)?;
     let float = graph::read(model)?;
     let smaller = match target {
         Target::Int8(options) => int8(model, &float, options, pictures, say)?,

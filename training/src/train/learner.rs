@@ -8,7 +8,7 @@ use crate::data::Batch;
 use crate::error::{Kind, fault};
 use crate::freeze;
 use crate::metrics::IGNORE;
-use crate::nets::Net;
+use crate::nets::{Net, Seen};
 use crate::optimizer::{clip, shrink};
 use crate::pretrained::{self, PretrainedConfig};
 use crate::random::Random;
@@ -221,8 +221,26 @@ impl Learner {
         sums.iter().map(|sum| share(sum) as f32).collect()
     }
 
-    /// The loss of a batch. What there is for a discriminator to learn from it counts `share`.
+    /// The mean loss of all frames of a batch's sequences, each of which begins with nothing remembered: what one frame gets wrong is
+    /// traced back through those before it (truncated back-propagation through time, Williams and Peng 1990). What there is for a
+    /// discriminator to learn from it counts `share`.
     fn loss(&mut self, batch: Batch, share: f32) -> Tensor<1> {
+        let frames = batch.frames as f32;
+        let (mut state, mut sum) = (None, None);
+        for frame in batch.into_frames() {
+            let (loss, next) = self.frame_loss(frame, state, share / frames);
+            state = next;
+            sum = Some(match sum {
+                Some(sum) => sum + loss,
+                None => loss,
+            });
+        }
+        let sum: Tensor<1> = sum.expect("a sequence has at least one frame");
+        if frames == 1.0 { sum } else { sum.div_scalar(frames) }
+    }
+
+    /// The loss of one frame of each sequence after those that left `state`, and the next state.
+    fn frame_loss(&mut self, batch: Batch, state: Option<Tensor<4>>, share: f32) -> (Tensor<1>, Option<Tensor<4>>) {
         let (n, h, w) = (batch.count, batch.height, batch.width);
         let images = Tensor::<4>::from_data(TensorData::new(batch.images, [n, 3, h, w]), &self.device);
         let labels = |labels: Vec<u8>| {
@@ -231,7 +249,11 @@ impl Learner {
         };
         let first = labels(batch.labels);
         let second = batch.second.map(|second| (labels(second.labels), second.share));
-        let (logits, coarse) = self.net.forward_auxiliary(images.clone()); // [n, classes, h, w]
+        let Seen {
+            scores: logits, // [n, classes, h, w]
+            auxiliary: coarse,
+            state,
+        } = self.net.step(images.clone(), state);
         let against = |labels: Tensor<3, Int>| {
             let (config, weights) = (&self.config.loss, self.weights.clone());
             config.with_auxiliary(logits.clone(), coarse.clone(), labels, weights)
@@ -253,6 +275,6 @@ impl Learner {
             adversary.study(images.clone(), truth, maps.clone().detach(), share);
             loss = loss + adversary.fool(images, maps);
         }
-        loss
+        (loss, state)
     }
 }

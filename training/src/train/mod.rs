@@ -237,7 +237,7 @@ impl Run {
             epochs: self.head.config.train.epochs,
             step: self.head.progress.step_in_epoch,
             steps,
-            pictures: self.recipe.batch * self.head.config.train.accumulate,
+            pictures: self.recipe.batch * self.recipe.sequence * self.head.config.train.accumulate,
             loss,
             rate,
             miou,
@@ -249,7 +249,7 @@ impl Run {
     fn end_epoch(&mut self, steps: usize, rate: f64, over: bool, started: (Instant, usize)) -> Result<()> {
         let done = self.head.progress.step_in_epoch;
         let trained_s = started.0.elapsed().as_secs_f64();
-        let pictures = (done - started.1) * self.recipe.batch * self.head.config.train.accumulate;
+        let pictures = (done - started.1) * self.recipe.batch * self.recipe.sequence * self.head.config.train.accumulate;
         let images_per_s = pictures as f64 / trained_s.max(1e-9);
         let epoch = self.head.progress.epoch + 1;
         let due = over || epoch.is_multiple_of(self.head.config.validate.every_epochs);
@@ -345,6 +345,7 @@ fn recipe(config: &RunConfig, classes: &[Class]) -> Result<(Recipe, Option<Vec<f
         size: (width as usize, height as usize),
         nominal: (nominal.0 as usize, nominal.1 as usize),
         batch: config.train.batch,
+        sequence: config.train.sequence,
         seed: config.seed,
     };
     Ok((recipe, weights))

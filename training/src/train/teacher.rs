@@ -71,6 +71,9 @@ impl Teacher {
         if (theirs.mean, theirs.std) != (ours.mean, ours.std) {
             return Err(wrong("was trained with another mean and std: give [input] the same".into()));
         }
+        if checkpoint.head.config.net.memory > 0 {
+            return Err(wrong("remembers earlier frames: take a teacher without a memory".into()));
+        }
         let multiple = checkpoint.head.config.net.multiple();
         let seen = config.augment.crop.unwrap_or([ours.width, ours.height]);
         if seen.iter().any(|side| !side.is_multiple_of(multiple)) {
