@@ -15,7 +15,7 @@ fn shapes() -> Vec<(String, NetConfig)> {
             stem_stride,
             ..NetConfig::new(kind)
         };
-        let usual = [1, 2].map(strided).into_iter().filter(|net| net.multiple() <= 32); // few pictures have other sides
+        let usual = [1, 2, 4].map(strided).into_iter().filter(|net| net.multiple() <= 32); // few pictures have other sides
         nets.extend(usual.map(|net| (format!("{name} (default widths)"), net)));
         if kind == NetKind::Unet {
             let (mut residual, mut separable) = (strided(2), strided(2));
@@ -56,6 +56,9 @@ pub fn run(args: &NetsArgs) -> Result<()> {
         let mut options = format!("stem stride {}, widths {:?}", net.stem_stride, net.widths);
         if !net.depths.is_empty() {
             options += &format!(", depths {:?}", net.depths);
+        }
+        if net.heads > 0 {
+            options += &format!(", heads {}", net.heads);
         }
         println!("{name:38} {:>12} {:>8.2}   {options}", cost.parameters, cost.gmacs());
     }

@@ -104,6 +104,13 @@ fn every_net_gives_a_file_that_agrees_with_it_at_sizes_it_was_not_recorded_at() 
         widths: vec![4; 6],
         ..NetConfig::new(NetKind::Unet).with_encoder(Encoder::Vgg16)
     };
+    let segformer = NetConfig {
+        depths: vec![1, 1, 2],
+        widths: vec![4, 32, 64], // as wide as above
+        heads: 2,
+        attention_levels: 2,
+        ..NetConfig::new(NetKind::Segformer)
+    };
     let variants = [
         fcn.clone(),
         NetConfig {
@@ -148,6 +155,11 @@ fn every_net_gives_a_file_that_agrees_with_it_at_sizes_it_was_not_recorded_at() 
         NetConfig {
             normalisation: Normalisation::None,
             ..fpn
+        },
+        segformer.clone(),
+        NetConfig {
+            stem_stride: 4,
+            ..segformer
         },
     ];
     for config in variants {

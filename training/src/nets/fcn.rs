@@ -4,6 +4,7 @@ use super::NetConfig;
 use super::layers::Conv;
 use super::stem::space_to_depth;
 use super::vgg::{Stage, Stages};
+use super::watch::Watch;
 use crate::ops;
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig};
@@ -50,17 +51,17 @@ impl Fcn {
         }
     }
 
-    /// See [`super::Net::forward`].
-    pub(super) fn forward(&self, images: Tensor<4>) -> Tensor<4> {
+    /// See [`super::Net::forward_watched`].
+    pub(super) fn forward(&self, images: Tensor<4>, watch: &mut dyn Watch) -> Tensor<4> {
         let [_, _, height, width] = images.dims();
         let mut x = space_to_depth(images, self.stem_stride); // [n, 3ss, h/s, w/s]
         let mut pooled = Vec::new();
-        for stage in &self.encoder {
-            x = ops::max_pool2x2(stage.forward(x));
+        for (number, stage) in self.encoder.iter().enumerate() {
+            x = ops::max_pool2x2(watch.features(&format!("encoder.{number}"), stage.forward(x)));
             pooled.push(x.clone());
         }
-        let centre = self.dropout.forward(self.centre.forward(x)); // [n, c, h/32s, w/32s]
-        let mut sum = self.scores[0].forward(centre);
+        let centre = watch.features("centre", self.centre.forward(x)); // [n, c, h/32s, w/32s]
+        let mut sum = self.scores[0].forward(self.dropout.forward(centre));
         for (score, x) in self.scores[1..].iter().zip(pooled.into_iter().rev().skip(1)) {
             let finer = score.forward(x); // [n, classes, h/16s, w/16s], then 8s
             let [_, _, h, w] = finer.dims();

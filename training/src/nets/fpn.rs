@@ -3,6 +3,7 @@
 use super::NetConfig;
 use super::layers::{Activation, Conv, Residual, Unit, Up};
 use super::stem::{Head, space_to_depth};
+use super::watch::{Unwatched, Watch};
 use crate::ops;
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig};
@@ -82,20 +83,20 @@ impl Fpn {
         self
     }
 
-    /// See [`super::Net::forward`].
-    pub(super) fn forward(&self, images: Tensor<4>) -> Tensor<4> {
-        self.head.forward(self.features(images).0)
+    /// See [`super::Net::forward_watched`].
+    pub(super) fn forward(&self, images: Tensor<4>, watch: &mut dyn Watch) -> Tensor<4> {
+        self.head.forward(self.features(images, watch).0)
     }
 
     /// See [`super::Net::forward_auxiliary`].
     pub(super) fn forward_auxiliary(&self, images: Tensor<4>) -> (Tensor<4>, Option<Tensor<4>>) {
-        let (features, coarse) = self.features(images);
+        let (features, coarse) = self.features(images, &mut Unwatched);
         let auxiliary = self.auxiliary.as_ref().map(|head| head.forward(coarse));
         (self.head.forward(features), auxiliary)
     }
 
     /// What the decoder's last step gives, and what the auxiliary head reads.
-    fn features(&self, images: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
+    fn features(&self, images: Tensor<4>, watch: &mut dyn Watch) -> (Tensor<4>, Tensor<4>) {
         let mut x = space_to_depth(images, self.stem_stride); // [n, 3ss, h/s, w/s]
         let mut skips = Vec::new();
         for (number, level) in self.encoder.iter().enumerate() {
@@ -107,13 +108,14 @@ impl Fpn {
             for block in &level.blocks {
                 x = block.forward(x);
             }
+            x = watch.features(&format!("encoder.{number}"), x);
         }
         let mean = adaptive_avg_pool2d(x.clone(), [1, 1]); // [n, c, 1, 1]
         x = self.dropout.forward(x + self.context.forward(mean));
         let mut coarse = x.clone();
         for (number, (step, skip)) in self.decoder.iter().zip(skips.into_iter().rev()).enumerate() {
             let sum = step.activation.forward_add(step.lateral.forward(skip), step.up.forward(x));
-            x = step.blend.forward(sum);
+            x = watch.features(&format!("decoder.{number}"), step.blend.forward(sum));
             if number == auxiliary_step(self.decoder.len()) {
                 coarse = x.clone();
             }

@@ -2,8 +2,10 @@
 
 use super::fcn::Fcn;
 use super::fpn::Fpn;
+use super::segformer::Segformer;
 use super::unet::Unet;
 use super::vgg_unet::VggUnet;
+use super::watch::{Unwatched, Watch};
 use super::{Encoder, Kind, NetConfig};
 use burn::module::{Devices, Module, ModuleMapper, ModuleVisitor};
 use burn::tensor::{Device, Tensor};
@@ -23,6 +25,7 @@ enum Inner {
     VggUnet(VggUnet),
     Fpn(Fpn),
     Fcn(Fcn),
+    Segformer(Segformer),
 }
 
 /// The same expression of whichever net it is.
@@ -33,6 +36,7 @@ macro_rules! each {
             Inner::VggUnet($inner) => $what,
             Inner::Fpn($inner) => $what,
             Inner::Fcn($inner) => $what,
+            Inner::Segformer($inner) => $what,
         }
     };
 }
@@ -45,6 +49,7 @@ macro_rules! changed {
             Inner::VggUnet($inner) => Inner::VggUnet($what),
             Inner::Fpn($inner) => Inner::Fpn($what),
             Inner::Fcn($inner) => Inner::Fcn($what),
+            Inner::Segformer($inner) => Inner::Segformer($what),
         })
     };
 }
@@ -56,6 +61,7 @@ impl Net {
             Kind::Unet | Kind::AttentionUnet => Inner::Unet(Unet::new(config, classes, device)),
             Kind::Fpn => Inner::Fpn(Fpn::new(config, classes, device)),
             Kind::Fcn => Inner::Fcn(Fcn::new(config, classes, device)),
+            Kind::Segformer => Inner::Segformer(Segformer::new(config, classes, device)),
         })
     }
 
@@ -70,7 +76,12 @@ impl Net {
     /// Scores `[n, classes, h, w]` for normalised pictures `[n, 3, h, w]`, whose sides are multiples of
     /// [`NetConfig::multiple`]. Trains on an autodiff device, infers on any other.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
-        each!(&self.0, net => net.forward(images))
+        self.forward_watched(images, &mut Unwatched)
+    }
+
+    /// [`Net::forward`], seen from inside.
+    pub fn forward_watched(&self, images: Tensor<4>, watch: &mut dyn Watch) -> Tensor<4> {
+        each!(&self.0, net => net.forward(images, watch))
     }
 
     /// [`Net::forward`], and scores of a coarser level of the decoder where the net has a head for them: `[n, classes, h/k, w/k]`

@@ -3,6 +3,7 @@
 use super::attention::{Gate, SelfAttention};
 use super::layers::{Block, Up};
 use super::stem::{Head, space_to_depth};
+use super::watch::Watch;
 use super::{Kind, NetConfig};
 use crate::ops;
 use burn::module::Module;
@@ -41,14 +42,15 @@ impl Step {
 }
 
 /// Goes up from the coarsest level with what the encoder kept, the finest first.
-pub(super) fn decode(steps: &[Step], mut x: Tensor<4>, skips: Vec<Tensor<4>>) -> Tensor<4> {
-    for (step, skip) in steps.iter().zip(skips.into_iter().rev()) {
+pub(super) fn decode(steps: &[Step], mut x: Tensor<4>, skips: Vec<Tensor<4>>, watch: &mut dyn Watch) -> Tensor<4> {
+    for (number, (step, skip)) in steps.iter().zip(skips.into_iter().rev()).enumerate() {
         x = step.up.forward(x);
         let skip = match &step.gate {
-            Some(gate) => gate.forward(skip, x.clone()),
+            Some(gate) => gate.forward(skip, x.clone(), &format!("decoder.{number}.gate"), watch),
             None => skip,
         };
         x = step.block.forward(Tensor::cat(vec![skip, x], 1));
+        x = watch.features(&format!("decoder.{number}"), x);
     }
     x
 }
@@ -61,7 +63,7 @@ impl Unet {
         let step = |pair: &[usize]| Step::new(config, [pair[1], pair[0], pair[0]], device);
         Self {
             encoder: inputs.zip(widths).map(|(i, o)| Block::new(config, [*i, *o], device)).collect(),
-            attention: (config.heads > 0).then(|| SelfAttention::new(widths[widths.len() - 1], config.heads, device)),
+            attention: (config.heads > 0).then(|| SelfAttention::new(widths[widths.len() - 1], config.heads, 1, device)),
             dropout: DropoutConfig::new(config.dropout).init(),
             decoder: widths.windows(2).rev().map(step).collect(),
             head: Head::new(config, classes, device),
@@ -69,8 +71,8 @@ impl Unet {
         }
     }
 
-    /// See [`super::Net::forward`].
-    pub(super) fn forward(&self, images: Tensor<4>) -> Tensor<4> {
+    /// See [`super::Net::forward_watched`].
+    pub(super) fn forward(&self, images: Tensor<4>, watch: &mut dyn Watch) -> Tensor<4> {
         let mut x = space_to_depth(images, self.stem_stride); // [n, 3ss, h/s, w/s]
         let mut skips = Vec::new();
         for (level, block) in self.encoder.iter().enumerate() {
@@ -78,11 +80,12 @@ impl Unet {
                 skips.push(x.clone());
                 x = ops::max_pool2x2(x);
             }
-            x = block.forward(x);
+            x = watch.features(&format!("encoder.{level}"), block.forward(x));
         }
         if let Some(attention) = &self.attention {
-            x = attention.forward(x);
+            x = attention.forward(x, "attention", watch);
+            x = watch.features("attention", x);
         }
-        self.head.forward(decode(&self.decoder, self.dropout.forward(x), skips))
+        self.head.forward(decode(&self.decoder, self.dropout.forward(x), skips, watch))
     }
 }

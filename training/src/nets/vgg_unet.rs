@@ -5,6 +5,7 @@ use super::layers::Block;
 use super::stem::Head;
 use super::unet::{Step, decode};
 use super::vgg::{Stage, Stages};
+use super::watch::Watch;
 use crate::ops;
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig};
@@ -37,16 +38,16 @@ impl VggUnet {
         }
     }
 
-    /// See [`super::Net::forward`].
-    pub(super) fn forward(&self, images: Tensor<4>) -> Tensor<4> {
+    /// See [`super::Net::forward_watched`].
+    pub(super) fn forward(&self, images: Tensor<4>, watch: &mut dyn Watch) -> Tensor<4> {
         let mut x = images;
         let mut skips = Vec::new();
-        for stage in &self.encoder {
-            let features = stage.forward(x);
+        for (number, stage) in self.encoder.iter().enumerate() {
+            let features = watch.features(&format!("encoder.{number}"), stage.forward(x));
             skips.push(features.clone());
             x = ops::max_pool2x2(features);
         }
-        let x = self.dropout.forward(self.centre.forward(x)); // [n, c, h/32, w/32]
-        self.head.forward(decode(&self.decoder, x, skips))
+        let centre = watch.features("centre", self.centre.forward(x)); // [n, c, h/32, w/32]
+        self.head.forward(decode(&self.decoder, self.dropout.forward(centre), skips, watch))
     }
 }

@@ -57,11 +57,15 @@ fn float(kind: NetKind) -> Model {
     let (widths, depths) = match kind {
         NetKind::Fcn => (vec![8, 12, 16, 16], vec![1; 4]),
         NetKind::Fpn => (vec![8, 12, 16], vec![0, 1, 1]),
+        NetKind::Segformer => (vec![8, 16, 16], vec![1; 3]),
         NetKind::Unet | NetKind::AttentionUnet => (vec![8, 12, 16], Vec::new()),
     };
+    let (heads, attention_levels) = if kind == NetKind::Segformer { (2, 2) } else { (0, 0) };
     let config = NetConfig {
         widths,
         depths,
+        heads,
+        attention_levels,
         stem_stride: 2,
         ..NetConfig::new(kind)
     };
