@@ -130,6 +130,11 @@ mod tests {
                     attention_levels: 2,
                     ..NetConfig::new(kind)
                 },
+                Kind::Fcn => NetConfig {
+                    widths: vec![4, 6, 8, 8],
+                    depths: vec![1; 4],
+                    ..NetConfig::new(kind)
+                },
                 _ => NetConfig {
                     widths: vec![4, 6, 8],
                     depths: if kind == Kind::Fpn { vec![1; 3] } else { Vec::new() },
@@ -140,7 +145,8 @@ mod tests {
             let images = Tensor::<4>::random([1, 3, 16, 24], Distribution::Default, &device);
             let mut look = super::super::Look::default();
             net.forward_watched(images.clone(), &mut look);
-            assert_eq!(look.layers.len(), 5, "{kind:?}: three levels down, two up");
+            let wanted = if kind == Kind::Fcn { 4 } else { 5 }; // three levels down, two up or one behind
+            assert_eq!(look.layers.len(), wanted, "{kind:?}");
             for layer in &look.layers {
                 let (grid, _) = grad_cam(&|x, watch| net.forward_watched(x, watch), images.clone(), 1, None, &layer.name).unwrap();
                 assert_eq!([grid.rows, grid.columns], layer.grid, "{kind:?} {}", layer.name);
