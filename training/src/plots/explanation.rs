@@ -111,7 +111,7 @@ pub fn explanation(name: &str, size: (usize, usize), tiles: &[Tile], classes: &[
         for step in 0..SCALE {
             let [r, g, b] = heat(step as f32 / (SCALE - 1) as f32);
             let x = (26 + step) as i32;
-            let corners = [(x, scale as i32 + 4), (x, scale as i32 + 26)];
+            let corners = [(x, scale as i32 + 4), (x + 1, scale as i32 + 26)]; // without a width nothing is filled
             let line = Rectangle::new(corners, RGBColor(r, g, b).filled());
             area.draw(&line).map_err(|e| failed(&e))?;
         }
@@ -240,6 +240,8 @@ mod tests {
         let top = HEAD + 3 * LEGEND; // eleven classes at ten a line, and the scale
         let high = CAPTION + 40 + GAP;
         assert_eq!((sheet.width() as usize, sheet.height() as usize), (COLUMNS * wide, top + 3 * high));
+        let bright = sheet.get_pixel((26 + SCALE) as u32, (top - LEGEND + 15) as u32).0;
+        assert_eq!(bright, heat(1.0), "the scale of heat");
         for (i, tile) in found.iter().enumerate() {
             let (x, y) = (i % COLUMNS * wide, top + i / COLUMNS * high);
             let there = |dx: usize, dy: usize| sheet.get_pixel((x + dx) as u32, (y + CAPTION + dy) as u32).0;
