@@ -166,6 +166,9 @@ pub struct RunArgs {
     /// Draws borders between classes
     #[arg(long)]
     pub outlines: bool,
+    /// Darkens what the net is not sure of; the model must give its confidence
+    #[arg(long)]
+    pub confidence: bool,
     /// Leaves the legend out
     #[arg(long)]
     pub no_legend: bool,
@@ -606,6 +609,7 @@ impl RunArgs {
         set_some(&mut config.overlay.only, &self.only);
         config.overlay.outlines |= self.outlines;
         config.overlay.legend &= !self.no_legend;
+        config.overlay.confidence |= self.confidence;
         set_some(&mut config.output.video, &self.output);
         set_some(&mut config.output.masks, &self.masks);
         set_some(&mut config.output.class_video, &self.class_video);
@@ -644,6 +648,7 @@ impl RunArgs {
             (self.only.is_some(), "overlay.only"),
             (self.outlines, "overlay.outlines"),
             (self.no_legend, "overlay.legend"),
+            (self.confidence, "overlay.confidence"),
             (self.output.is_some(), "output.video"),
             (self.masks.is_some(), "output.masks"),
             (self.class_video.is_some(), "output.class_video"),

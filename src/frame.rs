@@ -282,3 +282,14 @@ pub struct ClassMap {
     /// `width * height` class ids, row by row.
     pub ids: Vec<u8>,
 }
+
+/// How sure the net is of each pixel of a class map.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfidenceMap {
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// `width * height` levels, row by row: 0 for a confidence of 0, 255 for 1.
+    pub levels: Vec<u8>,
+}

@@ -1,7 +1,7 @@
 //! Scores to a class map: the best class of every pixel, and of a letterboxed input only what the frame covers.
 
 use crate::error::{Kind, fault};
-use crate::frame::ClassMap;
+use crate::frame::{ClassMap, ConfidenceMap};
 use crate::infer::{Scores, Values};
 use anyhow::{Result, ensure};
 use maskline_models::contract::Layout;
@@ -70,6 +70,19 @@ impl Postprocessor {
             width: area.width as u32,
             height: area.height as u32,
             ids,
+        })
+    }
+
+    /// How sure the net is of each pixel of the class map of the same scores, where it says so. NaN is not sure at all.
+    pub fn confidence(&self, scores: &Scores) -> Option<ConfidenceMap> {
+        let values = scores.confidence.as_ref()?;
+        let area = self.content(scores);
+        let rows = values.chunks_exact(scores.width).skip(area.y).take(area.height);
+        let cells = rows.flat_map(|row| &row[area.x..][..area.width]);
+        Some(ConfidenceMap {
+            width: area.width as u32,
+            height: area.height as u32,
+            levels: cells.map(|share| (255.0 * share).round() as u8).collect(), // saturates, and NaN becomes 0
         })
     }
 
@@ -258,6 +271,7 @@ mod tests {
                 classes: 3,
                 layout,
             },
+            confidence: None,
         }
     }
 
@@ -319,6 +333,7 @@ mod tests {
             width: 3,
             height: 1,
             values,
+            confidence: None,
         };
         let mut post = Postprocessor::new(&head(), &whole(3, 1));
         assert_eq!(post.run(&scores(Values::U8(vec![7, 3, 255].into()))).unwrap().ids, [7, 3, 255]);
@@ -347,13 +362,19 @@ mod tests {
             width: 8,
             height: 6,
             values: Values::U8(ids.into()),
+            confidence: Some((0..48).map(|i| i as f32 / 47.0).collect::<Vec<_>>().into()),
         };
         let map = Postprocessor::new(&head(), &fit).run(&scores).unwrap();
         assert_eq!((map.width, map.height, map.ids), (4, 2, vec![7; 8]));
+        let sure = Postprocessor::new(&head(), &fit).confidence(&scores).unwrap();
+        let level = |cell: u32| (255.0 * cell as f32 / 47.0).round() as u8;
+        assert_eq!((sure.width, sure.height), (4, 2));
+        assert_eq!(sure.levels, [18, 19, 20, 21, 26, 27, 28, 29].map(level));
         let half = Scores {
             width: 4,
             height: 3,
             values: Values::U8(vec![3, 3, 3, 3, 3, 7, 7, 3, 3, 3, 3, 3].into()),
+            confidence: None,
         };
         let map = Postprocessor::new(&head(), &fit).run(&half).unwrap();
         assert_eq!((map.width, map.height, map.ids), (2, 1, vec![7; 2]));
@@ -369,9 +390,27 @@ mod tests {
                 classes: 5,
                 layout: Layout::Nchw,
             },
+            confidence: None,
         };
         let error = Postprocessor::new(&head(), &whole(1, 1)).run(&scores).unwrap_err().to_string();
         assert!(error.contains("5 classes") && error.contains("has 3"), "{error}");
+    }
+
+    #[test]
+    fn a_confidence_that_is_no_share_is_taken_for_the_nearest_one() {
+        let scores = Scores {
+            width: 5,
+            height: 1,
+            values: Values::U8(vec![7; 5].into()),
+            confidence: Some(vec![0.0, 1.0, -3.0, 7.0, f32::NAN].into()),
+        };
+        let post = Postprocessor::new(&head(), &whole(5, 1));
+        assert_eq!(post.confidence(&scores).unwrap().levels, [0, 255, 0, 255, 0]);
+        let scores = Scores {
+            confidence: None,
+            ..scores
+        };
+        assert_eq!(post.confidence(&scores), None);
     }
 
     #[test]

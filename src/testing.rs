@@ -39,6 +39,8 @@ pub struct Brightness {
     pub output: Output,
     /// Multiplied with every score; NaN makes a net that gives only NaN.
     pub gain: f32,
+    /// Whether it gives its confidence too, the higher of its two probabilities.
+    pub confident: bool,
     /// How many classes the graph scores; the contract always says 2.
     pub classes: usize,
     /// Name of the input in the graph.
@@ -82,6 +84,7 @@ impl Default for Brightness {
                 channel_axis: true,
             },
             gain: 1.0,
+            confident: false,
             classes: 2,
             input_name: "image".into(),
             counts: false,
@@ -126,7 +129,7 @@ impl Brightness {
                     Output::Probabilities => OutputKind::Probabilities,
                 },
                 layout: self.layout,
-                confidence: None,
+                confidence: self.confident.then(|| "confidence".into()),
                 temperature: None,
                 classes: vec![class(0, "dark", "#1e3cff"), class(1, "bright", "#ff8c00")],
             }],
@@ -190,6 +193,15 @@ impl Brightness {
                 Some("shares")
             }
         };
+        if self.confident {
+            add("Softmax", &["scores"], "certainties", vec![int("axis", 1)]);
+            add(
+                "ReduceMax",
+                &["certainties"],
+                "confidence",
+                vec![ints("axes", &[1]), int("keepdims", 0)],
+            );
+        }
         match last {
             Some(last) if nchw => add("Identity", &[last], "classes", Vec::new()),
             Some(last) => add("Transpose", &[last], "classes", vec![ints("perm", &[0, 2, 3, 1])]),
@@ -232,6 +244,8 @@ impl Brightness {
             Output::Ids { element, .. } => (element, vec![fixed(1), height.clone(), width.clone()]),
             _ => (data_type::FLOAT, shape(self.classes as i64)),
         };
+        let confidence = value("confidence", data_type::FLOAT, vec![fixed(1), height.clone(), width.clone()]);
+        let confidence = if self.confident { vec![confidence] } else { Vec::new() };
         let memory = |name| {
             let shape = self.memory.iter().map(|n| fixed(*n)).collect();
             let state = value(name, data_type::FLOAT, shape);
@@ -242,7 +256,7 @@ impl Brightness {
             name: "brightness".into(),
             initializer,
             input: [vec![value(&self.input_name, data_type::FLOAT, shape(3))], memory("memory")].concat(),
-            output: [vec![value("classes", element, out_shape)], memory("memory_next")].concat(),
+            output: [vec![value("classes", element, out_shape)], confidence, memory("memory_next")].concat(),
         };
         ModelProto {
             ir_version: 8,

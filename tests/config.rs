@@ -65,6 +65,29 @@ sessions = 65
 }
 
 #[test]
+fn a_confidence_that_the_model_does_not_give_is_refused_at_its_place() {
+    let bench = Bench::new();
+    let file = |model: &str, more: &str| {
+        let text = format!(
+            "[source]\ninput = \"test:\"\n[model]\nfile = \"{model}\"\n[output]\nreport = \"r.json\"\n[overlay]\nconfidence = true\n{more}"
+        );
+        bench.write("shade.toml", text);
+        bench.maskline(["check", "shade.toml"])
+    };
+    file("brightness.onnx", "").refused(
+        78,
+        "shade.toml:8:14: overlay.confidence: the head \"brightness\" gives no confidence",
+    );
+    let net = Brightness {
+        confident: true,
+        ..Brightness::default()
+    };
+    bench.write("sure.onnx", net.onnx());
+    file("sure.onnx", "").ok();
+    file("sure.onnx", "[temporal]\nsmooth = 0.5\n").refused(78, "overlay.confidence: confidence is known of inferred frames only");
+}
+
+#[test]
 fn a_mistake_in_the_syntax_has_its_place() {
     let bench = Bench::new();
     bench.write("bad.toml", "[source]\ninput = \"a.mp4\nframes = 3\n");

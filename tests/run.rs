@@ -221,6 +221,45 @@ fn the_licence_of_the_weights_is_said_and_reported_and_so_is_an_option_without_e
 }
 
 #[test]
+fn what_the_net_is_not_sure_of_is_dark_where_that_is_asked_for() {
+    let bench = Bench::new();
+    let picture = |name: &str| {
+        let file = BufReader::new(fs::File::open(bench.path(name)).unwrap());
+        let mut reader = png::Decoder::new(file).read_info().unwrap();
+        let mut bytes = vec![0; reader.output_buffer_size().unwrap()];
+        reader.next_frame(&mut bytes).unwrap();
+        bytes.iter().map(|b| u64::from(*b)).sum::<u64>() / bytes.len() as u64
+    };
+    let ball = "test:ball?width=320&height=240 --frames 6 -o a.mp4 --alpha 0.9 --no-legend --overwrite --sheet";
+    bench
+        .run(&format!("{ball} without.png --confidence"))
+        .refused(78, "exported with --confidence");
+    let net = |gain| Brightness {
+        confident: true,
+        gain,
+        ..Brightness::default()
+    };
+    for (gain, sure) in [(0.0, false), (90.0, true)] {
+        net(gain).write(&bench.path("."));
+        bench.run(&format!("{ball} plain.png")).ok();
+        bench.run(&format!("{ball} shaded.png --confidence")).ok();
+        let (plain, shaded) = (picture("plain.png"), picture("shaded.png"));
+        assert!(
+            plain > 40 && if sure { plain == shaded } else { 6 * shaded < plain },
+            "{sure}: {plain} {shaded}"
+        );
+    }
+    bench
+        .run(&format!("{ball} without.png --confidence --every 2"))
+        .refused(78, "known of inferred frames only");
+    // nobody sees it: no video is written
+    let ran = bench
+        .run("test:ball?width=320&height=240 --frames 2 --report r.json --confidence")
+        .ok();
+    assert!(ran.stderr.contains("note: --confidence changes nothing"), "{}", ran.stderr);
+}
+
+#[test]
 fn the_report_accounts_for_every_frame_and_names_what_ran() {
     let bench = Bench::new();
     Clip::regular(320, 240, 25).write(&bench.path("in.mp4"));

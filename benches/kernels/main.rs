@@ -124,6 +124,7 @@ fn postprocess(criterion: &mut Criterion<ThreadTime>) {
         width,
         height,
         values: Values::U8(scene.map.ids.clone().into()),
+        confidence: None,
     };
     ids.bench_function("maskline", |b| b.iter(|| ours.run(&scores).expect("ids of the contract")));
     ids.finish();
@@ -138,6 +139,7 @@ fn postprocess(criterion: &mut Criterion<ThreadTime>) {
             classes: CLASSES,
             layout: Layout::Nchw,
         },
+        confidence: None,
     };
     let wanted = ours.run(&scores).expect("11 classes").ids;
     floats.bench_function("maskline", |b| b.iter(|| ours.run(&scores).expect("11 classes")));
@@ -174,7 +176,7 @@ fn overlay(criterion: &mut Criterion<ThreadTime>) {
             ..*frame
         };
         let (mut first, mut second) = (copy(&scene.frame), copy(&scene.frame));
-        all[0].1.draw(&mut first, &scene.map).expect("the announced format");
+        all[0].1.draw(&mut first, &scene.map, None).expect("the announced format");
         plain::overlay(&mut second, &scene.map, &classes, 0.5);
         theirs.draw(&scene.frame, &scene.map).expect(EXPECTED);
         for (plane, mixed) in theirs.mixed.iter().enumerate() {
@@ -185,7 +187,7 @@ fn overlay(criterion: &mut Criterion<ThreadTime>) {
         let (frame, map) = (&mut scene.frame, &scene.map);
         let mut group = group(criterion, &format!("overlay {name}"));
         for (name, overlay) in &mut all {
-            group.bench_function(*name, |b| b.iter(|| overlay.draw(frame, map).expect("the announced format")));
+            group.bench_function(*name, |b| b.iter(|| overlay.draw(frame, map, None).expect("the announced format")));
         }
         group.bench_function("plain", |b| b.iter(|| plain::overlay(frame, map, &classes, 0.5)));
         group.bench_function("OpenCV", |b| b.iter(|| theirs.draw(frame, map).expect(EXPECTED)));

@@ -3,10 +3,10 @@
 use super::lap::{Clock, Lap, ms};
 use crate::config::PipelineConfig;
 use crate::error::{Kind, fault};
-use crate::frame::{ClassMap, Frame, Tensor};
+use crate::frame::{ClassMap, ConfidenceMap, Frame, Tensor};
 use crate::infer::{Provider, ProviderReport, Scores, Segmenter};
 use crate::overlay::Overlay;
-use crate::pipeline::{Pipeline, Plan, open_model, sessions, sink_options, source_options};
+use crate::pipeline::{Pipeline, Plan, open_model, session_options, sessions, sink_options, source_options};
 use crate::postprocess::Postprocessor;
 use crate::preprocess::Preprocessor;
 use crate::sink::{self, SinkOptions};
@@ -110,7 +110,7 @@ struct Held {
     /// With the overlay. What a pixel shows makes no difference to preprocess and overlay, which get them as well.
     frames: Vec<Frame>,
     /// One for each frame.
-    maps: Vec<ClassMap>,
+    maps: Vec<(ClassMap, Option<ConfidenceMap>)>,
     tensors: Vec<Tensor>,
     scores: Vec<Scores>,
 }
@@ -128,7 +128,7 @@ impl Stages {
         let format = source.format.clone();
         let wrong = |message| fault(Kind::Config, message);
         let fit = Fit::plan(input, format.width, format.height, config.model.size).map_err(wrong)?;
-        let (nets, provider) = sessions::open(&model, head, fit, &config.session, false)?;
+        let (nets, provider) = sessions::open(&model, head, fit, &session_options(config), false)?;
         let head = model.contract.head(head).map_err(wrong)?;
         let mut stages = Self {
             input: config.source.input.clone(),
@@ -160,9 +160,10 @@ impl Stages {
         let tensor = self.preprocess.run(&frame)?;
         let scores = self.nets[0].infer(&tensor)?;
         let map = self.postprocess.run(&scores)?;
-        self.overlay.draw(&mut frame, &map)?;
+        let confidence = self.postprocess.confidence(&scores);
+        self.overlay.draw(&mut frame, &map, confidence.as_ref())?;
         self.held.frames.push(frame);
-        self.held.maps.push(map);
+        self.held.maps.push((map, confidence));
         if self.held.tensors.len() < HELD_TENSORS {
             self.held.tensors.push(tensor);
             self.held.scores.push(scores);
@@ -253,10 +254,10 @@ impl Stages {
 
     fn overlay(&mut self) -> Result<Lap> {
         let mut lap = Lap::default();
-        for (frame, map) in self.held.frames.iter().zip(&self.held.maps).cycle().take(self.frames) {
+        for (frame, (map, confidence)) in self.held.frames.iter().zip(&self.held.maps).cycle().take(self.frames) {
             // What the encoder will get must stay as it is.
             let mut frame = copy_of(frame)?;
-            lap.call(|| self.overlay.draw(&mut frame, map))?;
+            lap.call(|| self.overlay.draw(&mut frame, map, confidence.as_ref()))?;
         }
         Ok(lap)
     }

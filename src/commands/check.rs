@@ -8,7 +8,7 @@ use crate::error::{Kind, fault};
 use crate::infer::Provider;
 use crate::messages::unknown_classes;
 use crate::overlay::Overlay;
-use crate::pipeline::{Depth, memory_problem, open_model, output_problems, sessions};
+use crate::pipeline::{Depth, check_confidence, memory_problem, open_model, output_problems, sessions};
 use crate::source;
 use crate::testing::plain;
 use anyhow::Result;
@@ -89,6 +89,8 @@ pub(super) fn model_problems(config: &PipelineConfig, strict: bool) -> Vec<Strin
         Ok(head) => {
             let overlay = Overlay::new(&head.classes, &format, config.overlay.clone());
             problems.extend(overlay.err().map(|e| at("overlay.only", format!("{e:#}"))));
+            let unsure = check_confidence(config, head);
+            problems.extend(unsure.err().map(|e| at("overlay.confidence", format!("{e:#}"))));
             let unknown = unknown_classes(&config.zones, &head.classes);
             problems.extend(unknown.into_iter().map(|(key, problem)| at(&key, problem)));
         }

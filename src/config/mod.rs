@@ -242,6 +242,7 @@ fn session(section: &mut Section<'_>, base: &Path) -> SessionOptions {
         threads: section.number("threads", values::threads),
         sessions: section.number("sessions", values::sessions),
         device: section.text("device", values::not_empty),
+        confidence: false, // follows from the overlay
         cache_dir: section.text("cache", values::not_empty).map(|c| path(&c, base)),
     }
 }
@@ -276,6 +277,7 @@ fn overlay(section: &mut Section<'_>) -> OverlayOptions {
         only: section.texts("only").or(default.only),
         outlines: section.flag("outlines").unwrap_or(default.outlines),
         legend: section.flag("legend").unwrap_or(default.legend),
+        confidence: section.flag("confidence").unwrap_or(default.confidence),
     }
 }
 

@@ -16,6 +16,7 @@ impl<F: FnMut(&Tensor) -> Result<Vec<u8>> + Send> Segmenter for MockSegmenter<F>
             width,
             height,
             values: Values::U8(ids.into()),
+            confidence: None,
         })
     }
 

@@ -17,6 +17,7 @@ pub use mock::MockSegmenter;
 pub use options::{Provider, SessionOptions};
 pub use picture::PictureSegmenter;
 pub use scores::{Buffer, Scores, Values};
+pub(crate) use session::confidence_of;
 pub use session::{OnnxSegmenter, ProviderReport};
 pub use shared::{Batching, SharedNet};
 pub use verify::{Verification, verify};

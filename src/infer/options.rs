@@ -69,6 +69,8 @@ pub struct SessionOptions {
     pub sessions: Option<usize>,
     /// CUDA and TensorRT: the number of the card. OpenVINO: `CPU`, `GPU`, `GPU.1`, `NPU`. `None` for the first card or the CPU.
     pub device: Option<String>,
+    /// Whether the net's confidence is asked for as well; its contract must name the output.
+    pub confidence: bool,
     /// Where compiled engines are kept between runs; `None` for the user's cache folder.
     pub cache_dir: Option<PathBuf>,
 }

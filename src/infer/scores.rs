@@ -12,6 +12,8 @@ pub struct Scores {
     pub height: usize,
     /// The numbers.
     pub values: Values,
+    /// `height * width` values from 0 to 1, how sure the net is of each pixel; only if the session was opened for them.
+    pub confidence: Option<Buffer<f32>>,
 }
 
 impl Scores {
@@ -31,7 +33,12 @@ impl Scores {
                 layout: *layout,
             },
         };
-        Self { values, ..*self }
+        Self {
+            width: self.width,
+            height: self.height,
+            values,
+            confidence: self.confidence.as_ref().map(|all| cut(all, frame, frames)),
+        }
     }
 }
 

@@ -30,6 +30,8 @@ pub struct OnnxSegmenter {
     outputs: RunOptions<HasSelectedOutputs>,
     input: Input,
     head: Head,
+    /// The output with the confidence, if that is asked for.
+    confidence: Option<String>,
     states: Vec<State>,
     report: ProviderReport,
     /// Golden samples that agreed at opening.
@@ -97,7 +99,11 @@ impl OnnxSegmenter {
             check_placement(&nodes, own)?;
         }
         let words: Vec<_> = nodes.iter().map(|(name, (nodes, _))| format!("{nodes} nodes on {name}")).collect();
+        let confidence = options.confidence.then(|| confidence_of(head)).transpose()?;
         let mut selector = OutputSelector::no_default().with(&head.tensor);
+        if let Some(confidence) = confidence {
+            selector = selector.with(confidence);
+        }
         for state in &model.contract.states {
             selector = selector.with(&state.output);
         }
@@ -117,6 +123,7 @@ impl OnnxSegmenter {
             outputs: RunOptions::new()?.with_outputs(selector),
             input: model.contract.input.clone(),
             head: head.clone(),
+            confidence: confidence.map(str::to_owned),
             report: ProviderReport {
                 taken: provider.to_string(),
                 placement: words.join(", "),
@@ -160,8 +167,8 @@ impl OnnxSegmenter {
         open && self.states.is_empty()
     }
 
-    /// Runs the net on so many frames, which lie one behind the other.
-    fn run(&mut self, values: &[f32], frames: usize, fit: Fit) -> Result<DynValue> {
+    /// Runs the net on so many frames, which lie one behind the other: the head's output, and the confidence if that is asked for.
+    fn run(&mut self, values: &[f32], frames: usize, fit: Fit) -> Result<(DynValue, Option<DynValue>)> {
         let (width, height) = (fit.width as usize, fit.height as usize);
         let shape = match self.input.layout {
             Layout::Nchw => [frames, 3, height, width],
@@ -176,6 +183,11 @@ impl OnnxSegmenter {
             .run_with_options(feeds, &self.outputs)
             .map_err(|e| fault(Kind::Config, one_line(&e.to_string())))?;
         let scores = outputs.remove(&self.head.tensor).context("ONNX Runtime left the output out")?;
+        let confidence = self
+            .confidence
+            .as_ref()
+            .map(|name| outputs.remove(name).context("ONNX Runtime left the confidence out"));
+        let confidence = confidence.transpose()?;
         let mut next = Vec::new();
         for state in &self.states {
             next.push(outputs.remove(&state.output).context("ONNX Runtime left a state out")?);
@@ -184,11 +196,11 @@ impl OnnxSegmenter {
         for (state, value) in self.states.iter_mut().zip(next) {
             state.value = value;
         }
-        Ok(scores)
+        Ok((scores, confidence))
     }
 
     /// The scores of so many frames, one behind the other.
-    fn scores(&self, value: DynValue, frames: usize) -> Result<Scores> {
+    fn scores(&self, (value, confidence): (DynValue, Option<DynValue>), frames: usize) -> Result<Scores> {
         let shape = value.dtype().tensor_shape().context("the output is no tensor")?.to_vec();
         let axes: Vec<usize> = shape.iter().map(|n| usize::try_from(*n).unwrap_or(0)).collect();
         let floats = self.head.kind != OutputKind::ClassIds;
@@ -221,8 +233,37 @@ impl OnnxSegmenter {
                 self.head.kind
             ),
         };
-        Ok(Scores { width, height, values })
+        let confidence = confidence.map(|value| {
+            let values = Buffer::from_runtime(value.downcast::<TensorValueType<f32>>()?);
+            let (found, wanted) = (values.len(), frames * height * width);
+            anyhow::ensure!(
+                found == wanted,
+                "the confidence came as {found} values, wanted {wanted}: one for each pixel of the output {:?}",
+                self.head.tensor
+            );
+            Ok(values)
+        });
+        Ok(Scores {
+            width,
+            height,
+            values,
+            confidence: confidence.transpose()?,
+        })
     }
+}
+
+/// The output that has a head's confidence.
+///
+/// # Errors
+/// Kind 78 if there is none.
+pub(crate) fn confidence_of(head: &Head) -> Result<&str> {
+    head.confidence.as_deref().ok_or_else(|| {
+        let line = format!(
+            "the head {:?} gives no confidence: use a model that was exported with --confidence, or leave confidence out",
+            head.name
+        );
+        fault(Kind::Config, line)
+    })
 }
 
 /// A state before the first frame; `check_graph` has bounded its size.

@@ -194,6 +194,7 @@ mod tests {
                     width: 1,
                     height: 1,
                     values: Values::U8(Buffer::from(ids)),
+                    confidence: None,
                 })
                 .collect())
         }

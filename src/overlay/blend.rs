@@ -1,7 +1,7 @@
 //! The blend of one plane: the class map's row is turned into rows of `keep` and `add`, stretched to the plane's width once
 //! per row of the map, mixed vertically and applied, all in 16-bit integers.
 
-use crate::frame::{ClassMap, PixelFormat, Pixels, VideoFormat};
+use crate::frame::{ClassMap, ConfidenceMap, PixelFormat, Pixels, VideoFormat};
 use multiversion::multiversion;
 use std::ops::Range;
 
@@ -38,6 +38,41 @@ impl Mix {
 /// Shift of the field of a component (0-2) in a packed [`Mix`].
 const fn field(component: usize) -> u32 {
     32 - 16 * component as u32
+}
+
+/// What is blended: a byte for each pixel, by which the table has a mix.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cells<'m> {
+    width: u32,
+    height: u32,
+    values: &'m [u8],
+}
+
+impl<'m> From<&'m ClassMap> for Cells<'m> {
+    fn from(map: &'m ClassMap) -> Self {
+        Self {
+            width: map.width,
+            height: map.height,
+            values: &map.ids,
+        }
+    }
+}
+
+impl<'m> From<&'m ConfidenceMap> for Cells<'m> {
+    fn from(map: &'m ConfidenceMap) -> Self {
+        Self {
+            width: map.width,
+            height: map.height,
+            values: &map.levels,
+        }
+    }
+}
+
+impl Cells<'_> {
+    /// Whether there are any, and as many as their size says.
+    pub(super) fn is_whole(&self) -> bool {
+        !self.values.is_empty() && self.values.len() == self.width as usize * self.height as usize
+    }
 }
 
 /// One axis: for each place of the plane the class map's pixel at or before it, and how far it lies towards the next one.
@@ -142,21 +177,21 @@ pub(super) fn planes(format: &VideoFormat, mixes: &[Mix; 256]) -> Vec<PlaneBlend
 }
 
 impl PlaneBlender {
-    /// Blends a class map of any size.
-    pub(super) fn draw(&mut self, pixels: &mut dyn Pixels, classes: &ClassMap) {
+    /// Blends a map of any size.
+    pub(super) fn draw(&mut self, pixels: &mut dyn Pixels, map: Cells<'_>) {
         let (width, height) = self.size;
-        if self.columns.from != classes.width {
-            self.columns = Axis::new(classes.width, width, self.scale, self.frame.0);
+        if self.columns.from != map.width {
+            self.columns = Axis::new(map.width, width, self.scale, self.frame.0);
         }
-        if self.rows.from != classes.height {
-            self.rows = Axis::new(classes.height, height, self.scale, self.frame.1);
+        if self.rows.from != map.height {
+            self.rows = Axis::new(map.height, height, self.scale, self.frame.1);
         }
         self.stretched.iter_mut().for_each(|s| s.row = None);
         for y in 0..height {
             let (upper, step) = self.rows.places[y];
-            let lower = (upper + 1).min(classes.height - 1);
-            self.stretch(classes, upper);
-            self.stretch(classes, lower);
+            let lower = (upper + 1).min(map.height - 1);
+            self.stretch(map, upper);
+            self.stretch(map, lower);
             let [a, b] = [upper, lower].map(|row| &self.stretched[row as usize % 2]);
             if a.plain && b.plain {
                 continue;
@@ -170,13 +205,13 @@ impl PlaneBlender {
     }
 
     /// Makes sure that a row of the class map lies stretched in its place.
-    fn stretch(&mut self, classes: &ClassMap, row: u32) {
+    fn stretch(&mut self, map: Cells<'_>, row: u32) {
         let stretched = &mut self.stretched[row as usize % 2];
         if stretched.row == Some(row) {
             return;
         }
         stretched.row = Some(row);
-        let ids = &classes.ids[row as usize * classes.width as usize..][..classes.width as usize];
+        let ids = &map.values[row as usize * map.width as usize..][..map.width as usize];
         let untouched = Mix::UNTOUCHED.pack();
         self.packed.clear();
         self.packed.extend(ids.iter().map(|id| self.table[usize::from(*id)]));

@@ -12,9 +12,9 @@ pub(crate) use sign::Sign;
 
 use crate::color::rgb_to_ycbcr;
 use crate::error::{Kind, fault};
-use crate::frame::{ClassMap, Frame, VideoFormat};
+use crate::frame::{ClassMap, ConfidenceMap, Frame, VideoFormat};
 use anyhow::{Context, Result};
-use blend::{Mix, PlaneBlender};
+use blend::{Cells, Mix, PlaneBlender};
 use legend::Legend;
 use maskline_models::Class;
 use outline::Outliner;
@@ -31,6 +31,8 @@ pub struct OverlayOptions {
     pub outlines: bool,
     /// Whether the classes present are named in a corner.
     pub legend: bool,
+    /// Whether pixels are the darker the less sure the net is of them.
+    pub confidence: bool,
 }
 
 impl Default for OverlayOptions {
@@ -40,6 +42,7 @@ impl Default for OverlayOptions {
             only: None,
             outlines: false,
             legend: true,
+            confidence: false,
         }
     }
 }
@@ -48,6 +51,8 @@ impl Default for OverlayOptions {
 pub struct Overlay {
     format: VideoFormat,
     planes: Vec<PlaneBlender>,
+    /// Blends by levels of confidence.
+    shades: Option<Vec<PlaneBlender>>,
     outliner: Option<Outliner>,
     legend: Option<Legend>,
     zones: Vec<ZoneMark>,
@@ -73,6 +78,7 @@ impl Overlay {
         Ok(Self {
             format: format.clone(),
             planes: blend::planes(format, &mixes),
+            shades: options.confidence.then(|| blend::planes(format, &shades(format))),
             outliner: options.outlines.then(|| Outliner::new(format, &drawn)),
             legend: options.legend.then(|| Legend::new(format, drawn)),
             zones: Vec::new(),
@@ -102,19 +108,27 @@ impl Overlay {
     }
 
     /// Blends a class map over the frame. A map of another size is scaled up with soft borders; classes that are not drawn
-    /// leave the picture as it is.
+    /// leave the picture as it is. Where `confidence` is known and to be drawn, unsure pixels are darker.
     ///
     /// # Errors
-    /// If the frame is not of the format that was announced, or the map has no pixels.
-    pub fn draw(&mut self, frame: &mut Frame, classes: &ClassMap) -> Result<()> {
+    /// If the frame is not of the format that was announced, or a map has no pixels.
+    pub fn draw(&mut self, frame: &mut Frame, classes: &ClassMap, confidence: Option<&ConfidenceMap>) -> Result<()> {
         frame.check_format(&self.format)?;
-        let pixels = classes.width as usize * classes.height as usize;
-        if pixels == 0 || classes.ids.len() != pixels {
+        if !Cells::from(classes).is_whole() {
             let (found, width, height) = (classes.ids.len(), classes.width, classes.height);
             return Err(fault(Kind::Internal, format!("class map has {found} ids for {width}x{height}")));
         }
         for plane in &mut self.planes {
-            plane.draw(&mut *frame.pixels, classes);
+            plane.draw(&mut *frame.pixels, classes.into());
+        }
+        if let (Some(shades), Some(confidence)) = (&mut self.shades, confidence) {
+            if !Cells::from(confidence).is_whole() {
+                let (found, width, height) = (confidence.levels.len(), confidence.width, confidence.height);
+                return Err(fault(Kind::Internal, format!("confidence has {found} values for {width}x{height}")));
+            }
+            for plane in shades {
+                plane.draw(&mut *frame.pixels, confidence.into());
+            }
         }
         if let Some(outliner) = &mut self.outliner {
             outliner.draw(&mut *frame.pixels, classes);
@@ -124,6 +138,22 @@ impl Overlay {
         }
         Ok(())
     }
+}
+
+/// Steps in which a picture darkens: where neighbours are alike, blending them takes little time.
+const SHADES: usize = 32;
+
+/// Towards black for every level of confidence: not at all where the net is sure, and as dark as it gets from a half on.
+fn shades(format: &VideoFormat) -> [Mix; 256] {
+    const DARKEST: f32 = 0.9;
+    let black = rgb_to_ycbcr([0; 3], format.matrix, format.range);
+    std::array::from_fn(|level| {
+        let doubt = (255 - level) * SHADES / 256;
+        match doubt {
+            0 => Mix::UNTOUCHED,
+            _ => Mix::towards(black, (2.0 * DARKEST * doubt as f32 / SHADES as f32).min(DARKEST)),
+        }
+    })
 }
 
 fn drawn_classes(classes: &[Class], only: Option<&[String]>) -> Result<Vec<Class>> {

@@ -120,7 +120,7 @@ fn blending_agrees_with_the_reference_at_odd_sizes_and_strides() {
                 let mut overlay = Overlay::new(&classes(), &format, options).unwrap();
                 let mut drawn = frame(&format, align);
                 let map = map(size.0, size.1);
-                overlay.draw(&mut drawn, &map).unwrap();
+                overlay.draw(&mut drawn, &map, None).unwrap();
                 let wanted = reference(&frame(&format, align), &classes(), &map, f64::from(alpha));
                 for (plane, wanted) in wanted.iter().enumerate() {
                     let (stride, bytes) = (drawn.pixels.stride(plane), row_bytes(&format, plane));
@@ -150,7 +150,10 @@ fn what_is_not_drawn_is_left_exactly_as_it_was() {
                 ids: vec![id; 70],
             };
             let options = OverlayOptions { outlines, ..options };
-            Overlay::new(&classes(), &format, options).unwrap().draw(&mut drawn, &map).unwrap();
+            Overlay::new(&classes(), &format, options)
+                .unwrap()
+                .draw(&mut drawn, &map, None)
+                .unwrap();
             let before = frame(&format, 16);
             assert!((0..2).all(|p| drawn.pixels.plane(p) == before.pixels.plane(p)), "class {id}");
         }
@@ -171,7 +174,10 @@ fn only_draws_what_it_names_even_a_background() {
             height: 1,
             ids: vec![id],
         };
-        Overlay::new(&classes(), &format, options).unwrap().draw(&mut drawn, &map).unwrap();
+        Overlay::new(&classes(), &format, options)
+            .unwrap()
+            .draw(&mut drawn, &map, None)
+            .unwrap();
         drawn.pixels.plane(0) != frame(&format, 1).pixels.plane(0)
     };
     assert!(draw(&["road"], 3));
@@ -219,7 +225,10 @@ fn outlines_follow_the_borders_of_drawn_classes() {
         height: 20,
         ids,
     };
-    Overlay::new(&classes(), &format, options).unwrap().draw(&mut drawn, &map).unwrap();
+    Overlay::new(&classes(), &format, options)
+        .unwrap()
+        .draw(&mut drawn, &map, None)
+        .unwrap();
     let before = frame(&format, 1);
     for (i, (now, old)) in drawn.pixels.plane(0).iter().zip(before.pixels.plane(0)).enumerate() {
         let on_border = i % 40 == 19;
@@ -257,7 +266,7 @@ fn the_legend_names_what_was_present_and_rows_only_come() {
             };
             let mut draw = |map: &ClassMap| {
                 let mut drawn = black();
-                overlay.draw(&mut drawn, map).unwrap();
+                overlay.draw(&mut drawn, map, None).unwrap();
                 drawn.pixels.plane(0).iter().filter(|y| **y > 100).count()
             };
             assert_eq!(draw(&only(8, 0)), 0, "without classes there is no legend");
@@ -293,7 +302,10 @@ fn the_legend_leaves_most_of_a_small_picture_free() {
             height: 1,
             ids: (0..count).collect(),
         };
-        Overlay::new(&classes, &format, options).unwrap().draw(&mut drawn, &map).unwrap();
+        Overlay::new(&classes, &format, options)
+            .unwrap()
+            .draw(&mut drawn, &map, None)
+            .unwrap();
         let before = frame(&format, 1);
         let rows = |f: &Frame| f.pixels.plane(0).chunks(width as usize).map(<[u8]>::to_vec).collect::<Vec<_>>();
         let changed: Vec<_> = rows(&drawn).iter().zip(rows(&before)).map(|(a, b)| *a != b).collect();
@@ -313,7 +325,7 @@ fn a_picture_too_small_for_a_legend_has_none() {
     for (width, height) in [(1, 1), (2, 200), (200, 2), (17, 17), (40, 30)] {
         let format = format(width, height, PixelFormat::I420);
         let mut overlay = Overlay::new(&classes(), &format, OverlayOptions::default()).unwrap();
-        overlay.draw(&mut frame(&format, 1), &map(8, 8)).unwrap();
+        overlay.draw(&mut frame(&format, 1), &map(8, 8), None).unwrap();
     }
 }
 
@@ -321,11 +333,86 @@ fn a_picture_too_small_for_a_legend_has_none() {
 fn a_frame_of_another_format_and_an_empty_map_are_refused() {
     let announced = format(40, 20, PixelFormat::I420);
     let mut overlay = Overlay::new(&Brightness::default().contract().heads[0].classes, &announced, plain_options()).unwrap();
-    assert!(overlay.draw(&mut frame(&format(42, 20, PixelFormat::I420), 1), &map(8, 8)).is_err());
+    assert!(
+        overlay
+            .draw(&mut frame(&format(42, 20, PixelFormat::I420), 1), &map(8, 8), None)
+            .is_err()
+    );
     let empty = ClassMap {
         width: 0,
         height: 0,
         ids: Vec::new(),
     };
-    assert!(overlay.draw(&mut frame(&announced, 1), &empty).is_err());
+    assert!(overlay.draw(&mut frame(&announced, 1), &empty, None).is_err());
+}
+
+/// A level for each of the columns, from no confidence to all of it.
+fn ramp(width: u32) -> ConfidenceMap {
+    ConfidenceMap {
+        width,
+        height: 1,
+        levels: (0..width).map(|x| (255 * x / (width - 1)) as u8).collect(),
+    }
+}
+
+#[test]
+fn what_the_net_is_unsure_of_is_darker_and_what_it_is_sure_of_is_as_it_would_be() {
+    for pixels in [PixelFormat::I420, PixelFormat::Nv12] {
+        let format = format(256, 20, pixels);
+        let shown = |confidence: bool, map: Option<&ConfidenceMap>| {
+            let options = OverlayOptions {
+                confidence,
+                ..plain_options()
+            };
+            let mut drawn = frame(&format, 16);
+            for plane in 0..format.pixels.planes() {
+                drawn.pixels.plane_mut(plane).fill(200);
+            }
+            let classes_of = ClassMap {
+                width: 2,
+                height: 1,
+                ids: vec![8, 8], // a background, which the classes leave as it is
+            };
+            Overlay::new(&classes(), &format, options)
+                .unwrap()
+                .draw(&mut drawn, &classes_of, map)
+                .unwrap();
+            drawn
+        };
+        let plain = shown(false, Some(&ramp(256)));
+        let all = |frame: &Frame| {
+            (0..format.pixels.planes())
+                .map(|p| frame.pixels.plane(p).to_vec())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(all(&plain), all(&shown(true, None)), "nothing is known, so nothing changes");
+        let drawn = shown(true, Some(&ramp(256)));
+        let row = &drawn.pixels.plane(0)[..256];
+        assert!(row.is_sorted(), "{row:?}");
+        // black of video is 16: nine tenths of the way from 200, up to a confidence of a half
+        assert!(
+            (i32::from(row[0]) - 34).abs() <= 1 && (i32::from(row[110]) - 34).abs() <= 1,
+            "{row:?}"
+        );
+        assert!(row[255] == 200 && row[250] == 200, "the net is sure there");
+        assert!((100..150).contains(&row[191]), "three quarters: {}", row[191]);
+        let chroma = drawn.pixels.plane(1);
+        assert!(chroma[0].abs_diff(135) <= 1 && chroma[if pixels == PixelFormat::Nv12 { 255 } else { 127 }] == 200);
+    }
+}
+
+#[test]
+fn a_confidence_of_a_wrong_length_is_refused() {
+    let format = format(40, 20, PixelFormat::I420);
+    let options = OverlayOptions {
+        confidence: true,
+        ..plain_options()
+    };
+    let mut overlay = Overlay::new(&classes(), &format, options).unwrap();
+    let short = ConfidenceMap { height: 2, ..ramp(8) };
+    let error = overlay
+        .draw(&mut frame(&format, 1), &map(8, 8), Some(&short))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("8 values for 8x2"), "{error}");
 }

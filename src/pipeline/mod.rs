@@ -25,7 +25,7 @@ use self::hosting::Hosting;
 use crate::config::{OnExisting, PipelineConfig};
 use crate::error::{Kind, WithKind, fault, kind_of};
 use crate::frame::{ClassMap, VideoFormat};
-use crate::infer::{Provider, ProviderReport};
+use crate::infer::{Provider, ProviderReport, SessionOptions, confidence_of};
 use crate::messages::{self, Event, MessageOptions, Watch, Zone, unknown_classes};
 use crate::overlay::{Overlay, OverlayOptions};
 use crate::pending::PendingFile;
@@ -41,7 +41,7 @@ use crate::stats::{ModelUsed, Report};
 use crate::temporal::{Carrier, Every, Lookout, TemporalOptions};
 use anyhow::Result;
 use maskline_models::classes::palette;
-use maskline_models::{Class, Contract, Fit, Model, builtin};
+use maskline_models::{Class, Contract, Fit, Head, Model, builtin};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -229,6 +229,12 @@ impl Pipeline {
         self
     }
 
+    /// Darkens what the net is not sure of; the model must give its confidence.
+    pub fn confidence(mut self) -> Self {
+        self.config.overlay.confidence = true;
+        self
+    }
+
     /// Leaves the legend out.
     pub fn no_legend(mut self) -> Self {
         self.config.overlay.legend = false;
@@ -386,6 +392,7 @@ impl Pipeline {
         let is_seen = config.output.video.is_some() || config.output.window || hosting.is_some();
         let overlay = || overlay_of(&head.classes, &format, &config.overlay, &config.zones).at("overlay.only", &config);
         let overlay = is_seen.then(overlay).transpose()?;
+        check_confidence(&config, &head).at("overlay.confidence", &config)?;
         check_zones(&config, &head.classes)?;
         if let Some((key, line)) = memory_problem(&model.contract, &config.temporal) {
             return Err(fault(Kind::Config, config.places.prefix(key) + &line));
@@ -393,13 +400,15 @@ impl Pipeline {
         let zones = (!config.zones.is_empty()).then(|| Watch::new(&config.zones, &head.classes));
         let one = live || config.temporal.is_sparse();
         let head_name = config.model.head.as_deref();
+        let mut session = session_options(&config);
+        session.confidence &= is_seen;
         let (segmenters, provider, turns) = match &hosting {
             Some(hosting) => {
-                let lent = hosting.nets.lend(&model, head_name, fit, &config.session)?;
+                let lent = hosting.nets.lend(&model, head_name, fit, &session)?;
                 (vec![lent.net], lent.provider, lent.turns)
             }
             None => {
-                let (own, provider) = sessions::open(&model, head_name, fit, &config.session, one)?;
+                let (own, provider) = sessions::open(&model, head_name, fit, &session, one)?;
                 (own, provider, None)
             }
         };
@@ -657,6 +666,30 @@ fn check_values(config: &PipelineConfig) -> Result<()> {
     let smooth = std::iter::once(&temporal.smooth).chain(temporal.smooth_of.values());
     if let Some(smooth) = smooth.into_iter().find(|s| !(0.0..1.0).contains(*s)) {
         return Err(fault(Kind::Usage, format!("smooth is {smooth}, wanted 0 to below 1")));
+    }
+    Ok(())
+}
+
+/// How sessions are made: the net is only asked for its confidence where that is drawn.
+pub(crate) fn session_options(config: &PipelineConfig) -> SessionOptions {
+    SessionOptions {
+        confidence: config.overlay.confidence,
+        ..config.session.clone()
+    }
+}
+
+/// Whether the net's confidence can be drawn, if it shall be.
+///
+/// # Errors
+/// Kind 78 if the head has none, or maps are carried to frames of which nobody knows it.
+pub(crate) fn check_confidence(config: &PipelineConfig, head: &Head) -> Result<()> {
+    if !config.overlay.confidence {
+        return Ok(());
+    }
+    confidence_of(head)?;
+    if config.temporal.is_wanted() {
+        let line = "confidence is known of inferred frames only: leave it out, or every, hold_fps and smooth in [temporal]";
+        return Err(fault(Kind::Config, line));
     }
     Ok(())
 }

@@ -93,6 +93,7 @@ pub(super) fn notes(config: &PipelineConfig, taken: &str, recurrent: bool) -> Ve
         note(drawn.alpha != usual.alpha && !seen, "overlay.alpha", why);
         note(drawn.only.is_some() && !seen, "overlay.only", why);
         note(drawn.outlines && !seen, "overlay.outlines", why);
+        note(drawn.confidence && !seen, "overlay.confidence", why);
         note(config.output.speed.is_some(), "output.speed", why);
         note(config.output.quality.is_some(), "output.quality", why);
         note(config.output.threads.is_some(), "output.threads", why);

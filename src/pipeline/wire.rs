@@ -8,7 +8,7 @@ use super::queue::{Bypass, Inbox, Outbox, Put, Take, Way, queues};
 use super::record::Recorder;
 use super::trip::{Travels, Trip};
 use crate::error::{Kind, fault, kind_of};
-use crate::frame::{ClassMap, Frame, Tensor};
+use crate::frame::{ClassMap, ConfidenceMap, Frame, Tensor};
 use crate::gate::Gate;
 use crate::infer::{Scores, Segmenter};
 use crate::overlay::Overlay;
@@ -119,6 +119,7 @@ struct Inferred {
 struct Mapped {
     seen: Sighted,
     map: Option<ClassMap>,
+    confidence: Option<ConfidenceMap>,
     inference: Duration,
 }
 
@@ -135,6 +136,8 @@ pub(super) struct Segmented {
     /// The frame as it came, if somebody wants that beside the masked one.
     pub raw: Option<Frame>,
     pub map: ClassMap,
+    /// Only if the net was asked for it.
+    pub confidence: Option<ConfidenceMap>,
     pub inference: Duration,
     /// How many frames away the map was inferred.
     pub age_frames: u32,
@@ -330,7 +333,7 @@ pub(super) fn run(stages: Stages, stop: StopFlag, progress: impl FnMut(u64) + Se
                 }
                 s.raw = hosting.publisher.is_raw_wanted().then(|| s.frame.duplicate()).transpose()?;
             }
-            overlay.draw(&mut s.frame, &s.map)?;
+            overlay.draw(&mut s.frame, &s.map, s.confidence.as_ref())?;
             overlay.draw_zones(&mut s.frame, &s.zones_on)?;
             Ok(s)
         };
@@ -440,14 +443,19 @@ impl Mapper {
                 return Ok(Mapped {
                     seen,
                     map: None,
+                    confidence: None,
                     inference: Duration::ZERO,
                 });
             }
         };
         self.inferred += 1;
         let map = self.postprocess.run(&scores).map_err(|e| at_frame(seen.frame.index, &e))?;
-        let map = Some(map);
-        Ok(Mapped { seen, map, inference })
+        Ok(Mapped {
+            seen,
+            map: Some(map),
+            confidence: self.postprocess.confidence(&scores),
+            inference,
+        })
     }
 }
 
@@ -467,11 +475,17 @@ struct EveryFrame(Mapper);
 
 impl Step<Way<Inferred, Sighted>, Segmented> for EveryFrame {
     fn step(&mut self, way: Way<Inferred, Sighted>) -> Result<Segmented> {
-        let Mapped { seen, map, inference } = self.0.map(way)?;
+        let Mapped {
+            seen,
+            map,
+            confidence,
+            inference,
+        } = self.0.map(way)?;
         let map = map.ok_or_else(|| fault(Kind::Internal, "a frame has no class map, wanted one for each"))?;
         Ok(Segmented {
             frame: seen.frame,
             map,
+            confidence,
             inference,
             age_frames: 0,
             raw: None,
@@ -498,6 +512,7 @@ fn carry_maps(mut carrier: Carrier<OnItsWay>, mut inbox: impl Take<Mapped>, mut 
         outbox.put(Segmented {
             frame,
             map: carried.map,
+            confidence: None, // of inferred frames only, which is why nobody may ask for it here
             inference,
             age_frames: carried.age_frames,
             raw: None,
@@ -508,7 +523,7 @@ fn carry_maps(mut carrier: Carrier<OnItsWay>, mut inbox: impl Take<Mapped>, mut 
     let mut taken = true;
     while let Some((mapped, waiting)) = inbox.take() {
         let started = Instant::now();
-        let Mapped { seen, map, inference } = mapped;
+        let Mapped { seen, map, inference, .. } = mapped;
         let Sighted { frame, trip, sight } = seen;
         let pts_ns = frame.pts_ns;
         let carried = carrier.next(OnItsWay { frame, trip, inference }, pts_ns, sight, map);

@@ -7,8 +7,8 @@ use crate::error::{Kind, fault, kind_of};
 use crate::messages::{Event, unknown_classes};
 use crate::overlay::Overlay;
 use crate::panics;
-use crate::pipeline::Pipeline;
 use crate::pipeline::hosting::{Ear, Hosting, Lender, Look, Looks};
+use crate::pipeline::{Pipeline, check_confidence, open_model, session_options};
 use crate::privacy::shown;
 use crate::publish::{CoderOptions, Coders, Outputs, OutputsReport, Publisher, RecordOptions, Screen, View};
 use crate::source::{State, StopFlag};
@@ -245,11 +245,20 @@ impl Stream {
                 return Err(fault(Kind::Usage, unknown.join("; ")));
             }
         }
+        let pipeline = &new.pipeline;
+        if pipeline.overlay.confidence && !locked(&self.config).pipeline.overlay.confidence {
+            let model = open_model(pipeline)?;
+            let head = model
+                .contract
+                .head(pipeline.model.head.as_deref())
+                .map_err(|e| fault(Kind::Usage, e))?;
+            check_confidence(pipeline, head).map_err(|e| fault(Kind::Usage, format!("{e:#}")))?;
+        }
         self.looks.set(look_of(&new));
         let old = std::mem::replace(&mut *locked(&self.config), new.clone());
         let needs_new_run = |config: &StreamConfig| {
             let p = &config.pipeline;
-            (p.source.clone(), p.model.clone(), p.session.clone(), p.temporal.clone())
+            (p.source.clone(), p.model.clone(), session_options(p), p.temporal.clone())
         };
         if needs_new_run(&old) != needs_new_run(&new) {
             locked(&self.run).request();

@@ -218,6 +218,47 @@ fn carried_maps_grow_no_older_than_one_inference_and_the_frames_behind_it() {
 }
 
 #[test]
+fn streams_that_share_a_net_have_its_confidence_where_they_want_it() {
+    crate::panics::keep_quiet();
+    let folder = tempfile::tempdir().unwrap();
+    let net = Brightness {
+        confident: true,
+        gain: 0.0, // a half for either class, everywhere
+        ..Brightness::default()
+    };
+    net.write(folder.path());
+    let text = format!(
+        "[model]\nfile = \"brightness.onnx\"\n[execution]\nprovider = \"cpu\"\n{}{}overlay.confidence = true\n{}overlay.confidence = true\n",
+        stream("plain", BALL),
+        stream("dark", BALL),
+        stream("too", BALL)
+    );
+    let host = Host::start(ServeConfig::parse(&text, folder.path()).unwrap()).unwrap();
+    let brightest = |shown: &Shown| {
+        let mapped = shown.masked.map().unwrap();
+        let (luma, stride) = mapped.plane(0);
+        *luma[24 * stride..][..64].iter().max().unwrap()
+    };
+    let [plain, dark, too] = ["plain", "dark", "too"].map(|name| host.stream(name).unwrap().screen().hub.subscribe(4));
+    until("one is as it was", || brightest(&next(&plain)) > 90);
+    until("two are dark", || brightest(&next(&dark)) < 50 && brightest(&next(&too)) < 50);
+    host.patch("dark", &json!({"overlay": {"confidence": false}})).unwrap();
+    until("it is bright again", || brightest(&next(&dark)) > 90);
+    host.patch("plain", &json!({"overlay": {"confidence": true}})).unwrap();
+    until("it is dark now", || brightest(&next(&plain)) < 50);
+}
+
+#[test]
+fn a_confidence_that_the_net_does_not_give_is_refused_before_anything_changes() {
+    let (_folder, host) = host(&stream("a", BALL), Duration::ZERO);
+    let a = host.stream("a").unwrap();
+    until("it runs", || shown(&a) > 1);
+    let error = host.patch("a", &json!({"overlay": {"confidence": true}})).unwrap_err().to_string();
+    assert!(error.contains("exported with --confidence"), "{error}");
+    assert_eq!(a.vitals().frames.connections, 1);
+}
+
+#[test]
 fn a_file_that_is_read_again_adds_changes_and_removes() {
     crate::panics::keep_quiet();
     let folder = tempfile::tempdir().unwrap();

@@ -29,6 +29,8 @@ pub enum Command {
     Label(LabelArgs),
     /// Measure a checkpoint, an ONNX file or a folder of class maps on labelled pictures
     Eval(Box<EvalArgs>),
+    /// Draw how sure a checkpoint's net is of each pixel, where it is wrong, where it looks and what speaks for a class
+    Explain(Box<ExplainArgs>),
     /// Write a checkpoint as an ONNX file with its contract inside, and prove that both agree
     Export(ExportArgs),
     /// Bring an ONNX file to int8 or 16-bit floats, and measure what that costs and saves
@@ -232,6 +234,43 @@ pub struct EvalArgs {
     pub worst: Vec<String>,
 }
 
+/// Arguments of `explain`.
+#[derive(Debug, clap::Args)]
+pub struct ExplainArgs {
+    /// The checkpoint, e.g. runs/unet-road/best.ckpt
+    pub checkpoint: PathBuf,
+    /// Pictures without labels, PNG or JPEG
+    #[arg(conflicts_with_all = ["data", "images", "config"])]
+    pub pictures: Vec<PathBuf>,
+    /// Folder for a sheet of each picture
+    #[arg(short, long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Pictures with labels
+    #[command(flatten)]
+    pub data: DataChoice,
+    /// Show what speaks for this class (Grad-CAM); may be repeated
+    #[arg(long = "class", value_name = "NAME")]
+    pub classes: Vec<String>,
+    /// The layer whose places are judged for --class [default: the coarsest]
+    #[arg(long, value_name = "NAME", requires = "classes")]
+    pub layer: Option<String>,
+    /// One pixel of each picture: what it looks at, and what speaks for --class at it
+    #[arg(long, value_name = "X,Y")]
+    pub point: Option<Point>,
+    /// Write each map of a sheet as a file of its own too
+    #[arg(long)]
+    pub maps: bool,
+    /// JSON of `eval`, with whose temperature the confidence is made [default: as the scores are]
+    #[arg(long, value_name = "FILE")]
+    pub measured: Option<PathBuf>,
+    /// Size that the net runs at [default: as maskline runs it]
+    #[arg(long, value_name = "WxH")]
+    pub size: Option<Size>,
+    /// Where the net runs: cpu or cuda
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
+}
+
 /// Arguments of `export`.
 #[derive(Debug, clap::Args)]
 pub struct ExportArgs {
@@ -397,6 +436,29 @@ impl FromStr for Size {
     }
 }
 
+/// A pixel written `120,88`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Point {
+    /// Pixels from the left.
+    pub x: usize,
+    /// Pixels from the top.
+    pub y: usize,
+}
+
+impl FromStr for Point {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("point is {text:?}, wanted X,Y such as 120,88");
+        let (x, y) = text.split_once(',').ok_or_else(wrong)?;
+        let place = |s: &str| s.trim().parse().map_err(|_| wrong());
+        Ok(Self {
+            x: place(x)?,
+            y: place(y)?,
+        })
+    }
+}
+
 impl DataChoice {
     /// The data sets that were chosen; none if nothing was.
     ///
@@ -473,6 +535,14 @@ mod tests {
     #[test]
     fn the_arguments_fit_together() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_point_is_two_numbers() {
+        assert_eq!("120, 88".parse(), Ok(Point { x: 120, y: 88 }));
+        for bad in ["120", "-1,5", "x", "1,2,3"] {
+            assert!(bad.parse::<Point>().is_err(), "{bad}");
+        }
     }
 
     #[test]

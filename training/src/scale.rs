@@ -3,7 +3,7 @@
 use anyhow::Result;
 use fast_image_resize as resize;
 use resize::images::{TypedImage, TypedImageRef};
-use resize::pixels::U8x3;
+use resize::pixels::{F32, U8x3};
 
 /// Antialiased bilinear resize of RGB bytes.
 ///
@@ -20,6 +20,22 @@ pub fn resize_rgb(rgb: &[u8], from: (usize, usize), to: (usize, usize)) -> Resul
     let options = resize::ResizeOptions::new().resize_alg(resize::ResizeAlg::Convolution(resize::FilterType::Bilinear));
     resize::Resizer::new().resize_typed(&source, &mut target, &options)?;
     Ok(scaled)
+}
+
+/// Bilinear resize of one plane, antialiased where it shrinks.
+///
+/// # Errors
+/// If a side is 0 or the values do not fit the size.
+pub fn resize_plane(plane: &[f32], from: (usize, usize), to: (usize, usize)) -> Result<Vec<f32>> {
+    if from == to {
+        return Ok(plane.to_vec());
+    }
+    let pixels = plane.iter().map(|value| F32::new(*value)).collect();
+    let source = TypedImage::<F32>::from_pixels(from.0 as u32, from.1 as u32, pixels)?;
+    let mut target = TypedImage::<F32>::new(to.0 as u32, to.1 as u32);
+    let options = resize::ResizeOptions::new().resize_alg(resize::ResizeAlg::Convolution(resize::FilterType::Bilinear));
+    resize::Resizer::new().resize_typed(&source, &mut target, &options)?;
+    Ok(target.pixels().iter().map(|pixel| pixel.0).collect())
 }
 
 /// A plane of any values at another size: each pixel takes the one that its centre falls on.

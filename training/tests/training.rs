@@ -53,7 +53,12 @@ fn a_run_that_was_stopped_goes_on_bit_for_bit() {
     let _alone = alone();
     let root = shapes(12);
     let unet = common::config(root.path(), 2);
-    for (name, text) in [("fpn", common::pyramid(&unet)), ("unet", unet)] {
+    let nets = [
+        ("fpn", common::pyramid(&unet)),
+        ("segformer", common::segformer(&unet)),
+        ("unet", unet),
+    ];
+    for (name, text) in nets {
         let config = RunConfig::parse(&text).unwrap();
         let (straight, parts) = (root.path().join(name), root.path().join(format!("{name}-parts")));
         train(&config, &straight);
@@ -163,6 +168,16 @@ fn an_fcn_and_residual_u_nets_learn_shapes() {
 }
 
 #[test]
+fn a_segformer_learns_shapes() {
+    let _alone = alone();
+    let root = shapes(24);
+    let config = RunConfig::parse(&common::segformer(&common::config(root.path(), 8))).unwrap();
+    let outcome = train(&config, &root.path().join("run"));
+    let best = outcome.progress.best.unwrap();
+    assert!(best.scores.miou > 0.5, "{best:?} {:?}", outcome.progress.history);
+}
+
+#[test]
 fn a_run_goes_on_bit_for_bit_after_a_whole_epoch() {
     let _alone = alone();
     let root = shapes(8);
@@ -245,27 +260,22 @@ fn an_exported_file_measures_like_its_checkpoint() {
         return;
     }
     let root = shapes(16);
-    let out = root.path().join("run");
-    let config = RunConfig::parse(&common::config(root.path(), 3)).unwrap();
-    train(&config, &out);
-    let model = root.path().join("shapes.onnx");
-    let exported = std::process::Command::new(env!("CARGO_BIN_EXE_maskline-training"))
-        .args([
-            "export".as_ref(),
-            out.join("best.ckpt").as_os_str(),
-            "-o".as_ref(),
-            model.as_os_str(),
-        ])
-        .output()
-        .unwrap();
-    assert!(exported.status.success(), "{}", String::from_utf8_lossy(&exported.stderr));
-    let device = device::choose("cpu").unwrap();
-    let score = |subject: &Path| {
-        let mut subject = Subject::open(&subject.display().to_string(), None, &device).unwrap();
-        eval(&mut subject, &config.data, &EvalOptions::default()).unwrap().measures.scores
-    };
-    let (net, file) = (score(&out.join("best.ckpt")), score(&model));
-    assert!((net.miou - file.miou).abs() < 1e-3, "{} {}", net.miou, file.miou);
+    let unet = common::config(root.path(), 3);
+    for (name, text) in [("segformer", common::segformer(&unet)), ("unet", unet)] {
+        let out = root.path().join(name);
+        let config = RunConfig::parse(&text).unwrap();
+        train(&config, &out);
+        let model = root.path().join(format!("{name}.onnx"));
+        let (from, to) = (out.join("best.ckpt").display().to_string(), model.display().to_string());
+        program(&["export", &from, "-o", &to], root.path());
+        let device = device::choose("cpu").unwrap();
+        let score = |subject: &str| {
+            let mut subject = Subject::open(subject, None, &device).unwrap();
+            eval(&mut subject, &config.data, &EvalOptions::default()).unwrap().measures.scores
+        };
+        let (net, file) = (score(&from), score(&to));
+        assert!((net.miou - file.miou).abs() < 1e-3, "{name}: {} {}", net.miou, file.miou);
+    }
 }
 
 /// Clips of three frames: the first is red or blue, which says what all three are, the others are grey.
@@ -433,6 +443,70 @@ fn every_measure_is_written_and_several_views_stay_apart_from_one() {
     let ranking = measure(Some("logits")).ranking.unwrap();
     assert!((ranking.mean_auc.unwrap() - number("/ranking/mean_auc")).abs() < 1e-3);
     assert_eq!(measure(None).ranking, None);
+}
+
+#[test]
+fn a_net_explains_itself_on_sheets() {
+    let _alone = alone();
+    let root = shapes(8);
+    let at = root.path();
+    let config = RunConfig::parse(&common::segformer(&common::config(at, 1))).unwrap();
+    train(&config, &at.join("run"));
+    let labelled = ["--images", "images", "--labels", "labels", "--every", "4"];
+    let explain = ["explain", "run/best.ckpt", "--out", "why"];
+    let wanted = ["--class", "disc", "--class", "square", "--point", "12,30", "--maps"];
+    let text = program(&[&explain[..], &labelled, &wanted].concat(), at);
+    assert!(text.contains("2 sheets in why") && text.contains("004: mean confidence"), "{text}");
+    assert!(text.contains("where it is wrong"), "{text}");
+    let files = std::fs::read_dir(at.join("why")).unwrap();
+    let files: Vec<String> = files.map(|f| f.unwrap().file_name().into_string().unwrap()).collect();
+    let named = |part: &str| files.iter().filter(|f| f.contains(part)).count();
+    // a sheet, picture and prediction, three of certainty, two of errors, two of attention, two classes
+    assert_eq!((named("004"), files.len()), (12, 24), "{files:?}");
+    assert_eq!(
+        (named("looked-at-by-the-marked-pixel"), named("speaking-for-disc")),
+        (4, 2),
+        "{files:?}"
+    );
+    for file in files.iter().filter(|f| f.contains('-')) {
+        let map = image::open(at.join("why").join(file)).unwrap().into_rgb8();
+        assert_eq!((map.width(), map.height()), (40, 40), "{file}");
+    }
+    let sheet = image::open(at.join("why/000.png")).unwrap().into_rgb8();
+    let colours: std::collections::BTreeSet<_> = sheet.pixels().map(|p| p.0).collect();
+    assert!(sheet.width() > 160 && colours.len() > 100, "{}", colours.len());
+
+    // without labels, and the same picture twice
+    let text = program(&["explain", "run/best.ckpt", "images/001.png", "images/001.png", "-o", "plain"], at);
+    assert!(!text.contains("wrong") && at.join("plain/001-2.png").is_file(), "{text}");
+}
+
+#[test]
+fn a_question_that_a_net_cannot_answer_gets_one_line() {
+    let _alone = alone();
+    let root = shapes(8);
+    let at = root.path();
+    train(&RunConfig::parse(&common::config(at, 1)).unwrap(), &at.join("run"));
+    let fails = |args: &[&str], says: &str| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_maskline-training"))
+            .args(["explain", "run/best.ckpt", "-o", "why"])
+            .args(args)
+            .current_dir(at)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(64), "{args:?}: {text}");
+        assert!(text.contains(says) && text.trim_end().lines().count() == 1, "{args:?}: {text}");
+    };
+    let picture = "images/001.png";
+    fails(&[], "name pictures, or labelled ones");
+    fails(&[picture, "--class", "car"], "wanted one of ground, square, disc");
+    fails(&[picture, "--point", "40,3"], "which is 40x40");
+    fails(&[picture, "--point", "4,3"], "has no self-attention");
+    fails(
+        &[picture, "--class", "disc", "--layer", "middle"],
+        "wanted one of encoder.0, encoder.1, decoder.0",
+    );
 }
 
 #[test]

@@ -98,13 +98,14 @@ fn clip((width, height): (u32, u32)) -> Vec<Picture> {
 }
 
 /// What goes from the JSON of `eval` into a contract.
-struct Measured {
+pub(super) struct Measured {
     miou: f64,
     /// What divides scores before the softmax, where `eval` saw scores.
-    temperature: Option<f64>,
+    pub(super) temperature: Option<f64>,
 }
 
-fn measured(path: &Path) -> Result<Measured> {
+/// Reads the JSON of `eval`.
+pub(super) fn measured(path: &Path) -> Result<Measured> {
     let text = std::fs::read_to_string(path).map_err(|e| io_fault("read", path, e))?;
     let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
     let miou = json["scores"]["miou"].as_f64().ok_or_else(|| {

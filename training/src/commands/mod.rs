@@ -2,6 +2,7 @@
 
 mod data;
 mod eval;
+mod explain;
 mod export;
 mod kfold;
 mod label;
@@ -29,6 +30,7 @@ pub fn run(args: Args) -> Result<()> {
         Command::Kfold(args) => kfold::run(&args),
         Command::Label(args) => label::run(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Quantize(args) => quantize::run(&args),
         Command::Synth(args) => synth(&args),

@@ -18,7 +18,7 @@ fn shapes() -> Vec<(String, NetConfig)> {
             stem_stride,
             ..NetConfig::new(kind)
         };
-        let usual = [1, 2].map(strided).into_iter().filter(|net| net.multiple() <= 32); // few pictures have other sides
+        let usual = [1, 2, 4].map(strided).into_iter().filter(|net| net.multiple() <= 32); // few pictures have other sides
         nets.extend(usual.map(|net| (format!("{name} (default widths)"), net)));
         let mut memory = strided(if kind == NetKind::Fcn { 1 } else { 2 });
         memory.memory = MEMORY;
@@ -65,6 +65,9 @@ pub fn run(args: &NetsArgs) -> Result<()> {
         }
         if net.memory > 0 {
             options += &format!(", memory {}", net.memory);
+        }
+        if net.heads > 0 {
+            options += &format!(", heads {}", net.heads);
         }
         println!("{name:38} {:>12} {:>8.2}   {options}", cost.parameters, cost.gmacs());
     }

@@ -51,11 +51,15 @@ fn small(kind: NetKind) -> NetConfig {
     let (widths, depths) = match kind {
         NetKind::Fcn => (vec![4, 6, 8, 8], vec![1, 2, 1, 1]),
         NetKind::Fpn => (vec![4, 6, 8], vec![0, 1, 2]),
+        NetKind::Segformer => (vec![4, 32, 64], vec![1, 1, 2]), // wide enough that burn would fold the batch into rows
         NetKind::Unet | NetKind::AttentionUnet => (vec![4, 6, 8], Vec::new()),
     };
+    let (heads, attention_levels) = if kind == NetKind::Segformer { (2, 2) } else { (0, 0) };
     NetConfig {
         widths,
         depths,
+        heads,
+        attention_levels,
         ..NetConfig::new(kind)
     }
 }
@@ -104,6 +108,7 @@ fn every_net_gives_a_file_that_agrees_with_it_at_sizes_it_was_not_recorded_at() 
         widths: vec![4; 6],
         ..NetConfig::new(NetKind::Unet).with_encoder(Encoder::Vgg16)
     };
+    let segformer = small(NetKind::Segformer);
     let variants = [
         fcn.clone(),
         NetConfig {
@@ -148,6 +153,11 @@ fn every_net_gives_a_file_that_agrees_with_it_at_sizes_it_was_not_recorded_at() 
         NetConfig {
             normalisation: Normalisation::None,
             ..fpn
+        },
+        segformer.clone(),
+        NetConfig {
+            stem_stride: 4,
+            ..segformer
         },
     ];
     for config in variants {

@@ -1,9 +1,12 @@
 //! Attention: gates on the skip connections, and self-attention over the coarsest level.
 
 use super::layers::Conv;
+use super::watch::Watch;
 use burn::module::Module;
 use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
 use burn::tensor::activation::{relu, sigmoid, softmax};
+use burn::tensor::module::avg_pool2d;
+use burn::tensor::ops::AvgPoolOptions;
 use burn::tensor::{Device, Tensor};
 
 /// Additive attention gate: `skip * sigmoid(psi(relu(W_x skip + W_g signal)))` (Oktay et al. 2018, eq. 1), with the gating
@@ -30,16 +33,18 @@ impl Gate {
         }
     }
 
-    /// `skip` and `signal` are `[n, c, h, w]`; the result is the weighted skip.
-    pub(super) fn forward(&self, skip: Tensor<4>, signal: Tensor<4>) -> Tensor<4> {
+    /// `skip` and `signal` are `[n, c, h, w]`; the result is the weighted skip. `name` is for who watches.
+    pub(super) fn forward(&self, skip: Tensor<4>, signal: Tensor<4>, name: &str, watch: &mut dyn Watch) -> Tensor<4> {
         let joint = relu(self.skip.forward(skip.clone()) + self.signal.forward(signal));
         let share = sigmoid(self.psi.forward(joint)); // [n, 1, h, w]
+        watch.gate(name, &share);
         skip * share
     }
 }
 
 /// Multi-head self-attention over all pixels of a level with layer normalisation before and a residual connection around it
-/// (Vaswani et al. 2017). Zero padding of the convolutions tells positions apart.
+/// (Vaswani et al. 2017). Zero padding of the convolutions tells positions apart. With a reduction above 1, keys and values are
+/// those of the means of squares of that side (Wang et al. 2022, PVT v2), so that large levels have few of them.
 #[derive(Module, Debug)]
 pub(super) struct SelfAttention {
     norm: LayerNorm,
@@ -48,10 +53,12 @@ pub(super) struct SelfAttention {
     value: Linear,
     output: Linear,
     heads: usize,
+    reduction: usize,
 }
 
 impl SelfAttention {
-    pub(super) fn new(channels: usize, heads: usize, device: &Device) -> Self {
+    /// `heads` must divide `channels`, and `reduction` the sides of what comes in.
+    pub(super) fn new(channels: usize, heads: usize, reduction: usize, device: &Device) -> Self {
         let linear = || LinearConfig::new(channels, channels).init(device);
         Self {
             norm: LayerNormConfig::new(channels).init(device),
@@ -60,20 +67,35 @@ impl SelfAttention {
             value: linear(),
             output: linear(),
             heads,
+            reduction,
         }
     }
 
-    /// `[n, c, h, w]` to the same
-    pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+    /// `[n, c, h, w]` to the same. `name` is for who watches.
+    pub(super) fn forward(&self, x: Tensor<4>, name: &str, watch: &mut dyn Watch) -> Tensor<4> {
         let [n, c, h, w] = x.dims();
         let depth = c / self.heads;
-        let tokens = self.norm.forward(x.clone().reshape([n, c, h * w]).swap_dims(1, 2)); // [n, hw, c]
-        let split = |t: Tensor<3>| t.reshape([n, h * w, self.heads, depth]).swap_dims(1, 2); // [n, heads, hw, depth]
-        let query = split(self.query.forward(tokens.clone())) * (depth as f64).sqrt().recip();
-        let key = split(self.key.forward(tokens.clone()));
-        let value = split(self.value.forward(tokens));
-        let share = softmax(query.matmul(key.swap_dims(2, 3)), 3); // [n, heads, hw, hw]
-        let seen = share.matmul(value).swap_dims(1, 2).reshape([n, h * w, c]);
-        x + self.output.forward(seen).swap_dims(1, 2).reshape([n, c, h, w])
+        let split = |t: Tensor<3>| {
+            let tokens = t.dims()[1];
+            t.reshape([n, tokens, self.heads, depth]).swap_dims(1, 2) // [n, heads, tokens, depth]
+        };
+        let tokens = self.tokens(x.clone()); // [n, hw, c]
+        let seen = match self.reduction {
+            1 => tokens.clone(),
+            r => self.tokens(avg_pool2d(x.clone(), AvgPoolOptions::new([r, r]).with_stride([r, r]))), // [n, hw/rr, c]
+        };
+        let query = split(self.query.forward(tokens)) * (depth as f64).sqrt().recip();
+        let key = split(self.key.forward(seen.clone()));
+        let value = split(self.value.forward(seen));
+        let share = softmax(query.matmul(key.swap_dims(2, 3)), 3); // [n, heads, hw, hw/rr]
+        watch.self_attention(name, &share, [[h, w], [h / self.reduction, w / self.reduction]]);
+        let mixed = share.matmul(value).swap_dims(1, 2).reshape([n, h * w, c]);
+        x + self.output.forward(mixed).swap_dims(1, 2).reshape([n, c, h, w])
+    }
+
+    /// `[n, c, h, w]` to normalised `[n, hw, c]`
+    fn tokens(&self, x: Tensor<4>) -> Tensor<3> {
+        let [n, c, h, w] = x.dims();
+        self.norm.forward(x.reshape([n, c, h * w]).swap_dims(1, 2))
     }
 }

@@ -3,6 +3,7 @@
 use super::attention::gate_width;
 use super::fcn::SCORED;
 use super::gru;
+use super::segformer::EXPANSION;
 use super::stem::quarter_width;
 use super::vgg::Stages;
 use super::{Encoder, Kind, NetConfig, Normalisation};
@@ -51,6 +52,13 @@ impl Cost {
         }
     }
 
+    /// Four linear layers with biases and layer normalisation, the products of queries with keys, and those with values.
+    fn attention(&mut self, c: usize, [queries, keys]: [usize; 2]) {
+        self.add(2 * c * c, 4 * c, queries);
+        self.add(2 * c * c, 2 * c, keys);
+        self.macs += 2 * (queries * keys * c) as u64;
+    }
+
     /// `pixels` before the doubling.
     fn up(&mut self, [input, output]: [usize; 2], pixels: usize) {
         self.add(4 * input * output, output, pixels);
@@ -74,6 +82,7 @@ pub(super) fn of(config: &NetConfig, classes: usize, height: usize, width: usize
         Kind::Unet if config.encoder != Encoder::Own => vgg_unet(&mut cost, config, pixels),
         Kind::Unet | Kind::AttentionUnet => unet(&mut cost, config, pixels),
         Kind::Fpn => fpn(&mut cost, config, pixels),
+        Kind::Segformer => segformer(&mut cost, config, pixels),
         Kind::Fcn => fcn(&mut cost, config, classes, pixels),
     }
     if config.memory > 0 {
@@ -111,9 +120,7 @@ fn unet(cost: &mut Cost, config: &NetConfig, pixels: impl Fn(usize) -> usize) {
     let widths = &config.widths;
     let last = widths.len() - 1;
     if config.heads > 0 {
-        let (c, tokens) = (widths[last], pixels(last));
-        cost.add(4 * c * c, 6 * c, tokens); // four linear layers with biases, layer normalisation
-        cost.macs += 2 * (tokens * tokens * c) as u64;
+        cost.attention(widths[last], [pixels(last); 2]);
     }
     for level in (0..last).rev() {
         let (fine, coarse) = (widths[level], widths[level + 1]);
@@ -171,5 +178,28 @@ fn fcn(cost: &mut Cost, config: &NetConfig, classes: usize, pixels: impl Fn(usiz
     cost.add(widths[last] * classes, classes, pixels(last));
     for level in (0..last - 1).rev().take(SCORED - 1) {
         cost.add(widths[level] * classes, 0, pixels(level + 1)); // scored behind its pooling
+    }
+}
+
+fn segformer(cost: &mut Cost, config: &NetConfig, pixels: impl Fn(usize) -> usize) {
+    let (width, last) = (config.widths[0], config.widths.len() - 1);
+    for (level, (io, &depth)) in encoder(config).zip(&config.depths).enumerate() {
+        let (c, places) = (io[1], pixels(level));
+        cost.unit(config, io, places);
+        for _ in 0..depth {
+            if config.attends(level) {
+                let hidden = EXPANSION * c;
+                cost.attention(c, [places, pixels(last)]);
+                cost.add((2 * c + 9) * hidden, hidden + 3 * c, places); // with layer normalisation
+            } else {
+                cost.block(config, [c; 2], places);
+            }
+        }
+        if level < last {
+            cost.up([width; 2], pixels(level + 1));
+            cost.add(c * width, activation(config, width), places);
+        } else {
+            cost.add(c * width, width, places);
+        }
     }
 }

@@ -4,6 +4,7 @@ use super::gru::{ConvGru, recall};
 use super::layers::Conv;
 use super::stem::space_to_depth;
 use super::vgg::{Stage, Stages};
+use super::watch::Watch;
 use super::{NetConfig, Seen};
 use crate::ops;
 use burn::module::Module;
@@ -54,15 +55,16 @@ impl Fcn {
     }
 
     /// See [`super::Net::step`].
-    pub(super) fn step(&self, images: Tensor<4>, state: Option<Tensor<4>>) -> Seen {
+    pub(super) fn step(&self, images: Tensor<4>, state: Option<Tensor<4>>, watch: &mut dyn Watch) -> Seen {
         let [_, _, height, width] = images.dims();
         let mut x = space_to_depth(images, self.stem_stride); // [n, 3ss, h/s, w/s]
         let mut pooled = Vec::new();
-        for stage in &self.encoder {
-            x = ops::max_pool2x2(stage.forward(x));
+        for (level, stage) in self.encoder.iter().enumerate() {
+            x = ops::max_pool2x2(watch.features(&format!("encoder.{level}"), stage.forward(x)));
             pooled.push(x.clone());
         }
-        let centre = self.dropout.forward(self.centre.forward(x)); // [n, c, h/32s, w/32s]
+        let centre = watch.features("centre", self.centre.forward(x));
+        let centre = self.dropout.forward(centre); // [n, c, h/32s, w/32s]
         let (centre, next) = recall(self.memory.as_ref(), centre, state);
         let mut sum = self.scores[0].forward(centre);
         for (score, x) in self.scores[1..].iter().zip(pooled.into_iter().rev().skip(1)) {

@@ -3,6 +3,7 @@
 use super::gru::{ConvGru, recall};
 use super::layers::{Activation, Conv, Residual, Unit, Up};
 use super::stem::{Head, space_to_depth};
+use super::watch::Watch;
 use super::{NetConfig, Seen};
 use crate::ops;
 use burn::module::Module;
@@ -86,7 +87,7 @@ impl Fpn {
     }
 
     /// See [`super::Net::step`].
-    pub(super) fn step(&self, images: Tensor<4>, state: Option<Tensor<4>>) -> Seen {
+    pub(super) fn step(&self, images: Tensor<4>, state: Option<Tensor<4>>, watch: &mut dyn Watch) -> Seen {
         let mut x = space_to_depth(images, self.stem_stride); // [n, 3ss, h/s, w/s]
         let mut skips = Vec::new();
         for (number, level) in self.encoder.iter().enumerate() {
@@ -98,6 +99,7 @@ impl Fpn {
             for block in &level.blocks {
                 x = block.forward(x);
             }
+            x = watch.features(&format!("encoder.{number}"), x);
         }
         let mean = adaptive_avg_pool2d(x.clone(), [1, 1]); // [n, c, 1, 1]
         let x = self.dropout.forward(x + self.context.forward(mean));
@@ -105,7 +107,7 @@ impl Fpn {
         let mut coarse = x.clone();
         for (number, (step, skip)) in self.decoder.iter().zip(skips.into_iter().rev()).enumerate() {
             let sum = step.activation.forward_add(step.lateral.forward(skip), step.up.forward(x));
-            x = step.blend.forward(sum);
+            x = watch.features(&format!("decoder.{number}"), step.blend.forward(sum));
             if number == auxiliary_step(self.decoder.len()) {
                 coarse = x.clone();
             }

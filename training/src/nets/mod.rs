@@ -1,4 +1,5 @@
-//! The nets: U-Nets with and without attention, a feature pyramid net and an FCN, built from one configuration.
+//! The nets: U-Nets with and without attention, a feature pyramid net, an FCN and a small transformer, built from one
+//! configuration.
 //!
 //! A net's input is `[n, 3, h, w]`, already normalised, with sides that are multiples of [`NetConfig::multiple`]; its output
 //! is `[n, classes, h, w]`, one unnormalised score per class and pixel. On an autodiff device a net trains (batch statistics,
@@ -13,15 +14,18 @@ mod fpn;
 mod gru;
 mod layers;
 mod net;
+mod segformer;
 mod stem;
 mod unet;
 mod vgg;
 mod vgg_unet;
+mod watch;
 
 pub use cost::Cost;
 pub use discriminator::Discriminator;
 pub use net::{Net, Seen};
 pub use vgg::{Encoder, PretrainedUnit};
+pub use watch::Watch;
 
 use burn::tensor::Device;
 use maskline_models::contract::Grid;
@@ -39,11 +43,13 @@ pub enum Kind {
     Fpn,
     /// FCN-8s: scores of three levels of a VGG encoder, added up (Long et al. 2015).
     Fcn,
+    /// Convolutions at the finer levels, self-attention at the coarser ones, and a decoder of pointwise layers (Xie et al. 2021).
+    Segformer,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Unet, Self::AttentionUnet, Self::Fpn, Self::Fcn];
+    pub const ALL: [Self; 5] = [Self::Unet, Self::AttentionUnet, Self::Fpn, Self::Fcn, Self::Segformer];
 
     /// Its name in a configuration.
     pub fn name(self) -> &'static str {
@@ -52,6 +58,7 @@ impl Kind {
             Self::AttentionUnet => "attention-unet",
             Self::Fpn => "fpn",
             Self::Fcn => "fcn",
+            Self::Segformer => "segformer",
         }
     }
 }
@@ -80,7 +87,8 @@ pub struct NetConfig {
     /// whose encoder is not its own.
     #[serde(default)]
     pub widths: Vec<usize>,
-    /// Residual blocks per level of a feature pyramid net, convolutions per level of an FCN; as many numbers as `widths`.
+    /// Residual blocks per level of a feature pyramid net, blocks per level of a segformer, convolutions per level of an FCN; as
+    /// many numbers as `widths`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub depths: Vec<usize>,
     /// What follows a convolution.
@@ -103,16 +111,16 @@ pub struct NetConfig {
     /// evenly towards the first (Huang et al. 2016).
     #[serde(default, skip_serializing_if = "never")]
     pub stochastic_depth: f64,
-    /// Heads of self-attention at the coarsest level, attention U-Net only; 0 for none.
+    /// Heads of self-attention at the coarsest level, attention U-Net (0 for none) and segformer only. A segformer's other levels
+    /// have as many of the same width as their channels hold.
     #[serde(default)]
     pub heads: usize,
     /// Channels of what a convolutional GRU at the coarsest level remembers from frame to frame; 0 for none.
     #[serde(default, skip_serializing_if = "is_none")]
     pub memory: usize,
-}
-
-fn is_none(memory: &usize) -> bool {
-    *memory == 0
+    /// Levels with self-attention, counted from the coarsest, segformer only.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub attention_levels: usize,
 }
 
 fn default_widths() -> Vec<usize> {
@@ -135,6 +143,10 @@ impl Serialize for NetConfig {
     }
 }
 
+fn is_none(number: &usize) -> bool {
+    *number == 0
+}
+
 fn default_stem_stride() -> usize {
     1
 }
@@ -146,7 +158,9 @@ impl NetConfig {
             Kind::Unet | Kind::AttentionUnet => (default_widths(), Vec::new()),
             Kind::Fpn => (vec![16, 48, 64, 96, 128], vec![0, 1, 2, 3, 1]),
             Kind::Fcn => (Vec::new(), Vec::new()), // as its encoder says
+            Kind::Segformer => (vec![48, 96, 128, 160], vec![1, 1, 2, 2]),
         };
+        let (heads, attention_levels) = if kind == Kind::Segformer { (5, 3) } else { (0, 0) };
         let config = Self {
             kind,
             encoder: Encoder::Own,
@@ -158,8 +172,9 @@ impl NetConfig {
             residual: false,
             dropout: 0.0,
             stochastic_depth: 0.0,
-            heads: 0,
+            heads,
             memory: 0,
+            attention_levels,
         };
         config.completed()
     }
@@ -200,10 +215,10 @@ impl NetConfig {
         if !(0.0..1.0).contains(&self.dropout) {
             return Err(format!("dropout is {}, wanted 0 up to but not including 1", self.dropout));
         }
+        self.check_depths()?;
         if self.memory > 4096 {
             return Err(format!("memory is {}, wanted 0 for none or up to 4096 channels", self.memory));
         }
-        self.check_depths()?;
         let drop = self.stochastic_depth;
         if !(0.0..1.0).contains(&drop) {
             return Err(format!("stochastic_depth is {drop}, wanted 0 up to but not including 1"));
@@ -217,35 +232,67 @@ impl NetConfig {
         if self.residual && !matches!(self.kind, Kind::Unet | Kind::AttentionUnet) {
             return Err("residual is true, but only kind = \"unet\" and kind = \"attention-unet\" have such blocks: leave it out".into());
         }
-        let deepest = self.widths[self.widths.len() - 1];
-        match (self.kind, self.heads) {
-            (_, 0) => Ok(()),
-            (Kind::Unet | Kind::Fpn | Kind::Fcn, heads) => {
-                Err(format!("heads is {heads}, but only kind = \"attention-unet\" has self-attention"))
-            }
-            (Kind::AttentionUnet, heads) if !deepest.is_multiple_of(heads) => Err(format!(
-                "heads is {heads}, which does not divide the {deepest} channels of the last level"
-            )),
-            (Kind::AttentionUnet, _) => Ok(()),
-        }
+        self.check_attention()
     }
 
     fn check_depths(&self) -> Result<(), String> {
         let (depths, levels) = (&self.depths, self.widths.len());
         match self.kind {
-            Kind::Fpn if depths.len() != levels || depths.iter().any(|d| *d > 64) => Err(format!(
-                "depths is {depths:?}, wanted {levels} numbers of residual blocks up to 64, one for each of the widths"
+            Kind::Fpn | Kind::Segformer if depths.len() != levels || depths.iter().any(|d| *d > 64) => Err(format!(
+                "depths is {depths:?}, wanted {levels} numbers of blocks up to 64, one for each of the widths"
             )),
             Kind::Unet | Kind::AttentionUnet if !depths.is_empty() => Err(format!(
-                "depths is {depths:?}, but only kind = \"fpn\" and kind = \"fcn\" have them: leave it out"
+                "depths is {depths:?}, but only kind = \"fpn\", kind = \"fcn\" and kind = \"segformer\" have them: leave it out"
             )),
             _ => Ok(()),
         }
     }
 
-    /// Whether such a net can have a head for auxiliary scores.
-    pub fn takes_auxiliary(&self) -> bool {
-        self.kind == Kind::Fpn
+    fn check_attention(&self) -> Result<(), String> {
+        let (heads, count, levels) = (self.heads, self.attention_levels, self.widths.len());
+        let deepest = self.widths[levels - 1];
+        if self.kind != Kind::Segformer && count > 0 {
+            return Err(format!(
+                "attention_levels is {count}, but only kind = \"segformer\" has them: leave it out"
+            ));
+        }
+        match self.kind {
+            Kind::Unet | Kind::Fpn | Kind::Fcn if heads > 0 => {
+                return Err(format!(
+                    "heads is {heads}, but only kind = \"attention-unet\" and kind = \"segformer\" have self-attention"
+                ));
+            }
+            Kind::Segformer if heads == 0 => return Err("heads is 0, wanted at least 1 for kind = \"segformer\"".into()),
+            Kind::Segformer if !(1..=levels).contains(&count) => {
+                return Err(format!(
+                    "attention_levels is {count}, wanted 1 to {levels}: so many of the {levels} levels have self-attention"
+                ));
+            }
+            _ => {}
+        }
+        if heads > 0 && !deepest.is_multiple_of(heads) {
+            return Err(format!(
+                "heads is {heads}, which does not divide the {deepest} channels of the last level"
+            ));
+        }
+        let odd = (0..levels).find(|level| self.attends(*level) && !self.widths[*level].is_multiple_of(self.head_width()));
+        odd.map_or(Ok(()), |level| {
+            Err(format!(
+                "widths has {}, wanted a multiple of {}: with heads = {heads} that is the width of a head of self-attention",
+                self.widths[level],
+                self.head_width()
+            ))
+        })
+    }
+
+    /// Whether that level of a segformer, counted from the finest, has self-attention.
+    fn attends(&self, level: usize) -> bool {
+        level + self.attention_levels >= self.widths.len()
+    }
+
+    /// Channels of one head of self-attention.
+    fn head_width(&self) -> usize {
+        self.widths[self.widths.len() - 1] / self.heads
     }
 
     /// Size of the state of a net with a memory: one value a channel and pixel of the coarsest level.
@@ -254,6 +301,11 @@ impl NetConfig {
             channels: self.memory as u32,
             stride: self.multiple(),
         })
+    }
+
+    /// Whether such a net can have a head for auxiliary scores.
+    pub fn takes_auxiliary(&self) -> bool {
+        self.kind == Kind::Fpn
     }
 
     /// Both sides of the input must be multiples of this.

@@ -2,8 +2,10 @@
 
 use super::fcn::Fcn;
 use super::fpn::Fpn;
+use super::segformer::Segformer;
 use super::unet::Unet;
 use super::vgg_unet::VggUnet;
+use super::watch::{Unwatched, Watch};
 use super::{Encoder, Kind, NetConfig};
 use burn::module::{Devices, Module, ModuleMapper, ModuleVisitor};
 use burn::tensor::{Device, Tensor};
@@ -23,6 +25,7 @@ enum Inner {
     VggUnet(VggUnet),
     Fpn(Fpn),
     Fcn(Fcn),
+    Segformer(Segformer),
 }
 
 /// The same expression of whichever net it is.
@@ -33,6 +36,7 @@ macro_rules! each {
             Inner::VggUnet($inner) => $what,
             Inner::Fpn($inner) => $what,
             Inner::Fcn($inner) => $what,
+            Inner::Segformer($inner) => $what,
         }
     };
 }
@@ -45,6 +49,7 @@ macro_rules! changed {
             Inner::VggUnet($inner) => Inner::VggUnet($what),
             Inner::Fpn($inner) => Inner::Fpn($what),
             Inner::Fcn($inner) => Inner::Fcn($what),
+            Inner::Segformer($inner) => Inner::Segformer($what),
         })
     };
 }
@@ -67,6 +72,7 @@ impl Net {
             Kind::Unet | Kind::AttentionUnet => Inner::Unet(Unet::new(config, classes, device)),
             Kind::Fpn => Inner::Fpn(Fpn::new(config, classes, device)),
             Kind::Fcn => Inner::Fcn(Fcn::new(config, classes, device)),
+            Kind::Segformer => Inner::Segformer(Segformer::new(config, classes, device)),
         })
     }
 
@@ -84,6 +90,11 @@ impl Net {
         self.step(images, None).scores
     }
 
+    /// [`Net::forward`], seen from inside.
+    pub fn forward_watched(&self, images: Tensor<4>, watch: &mut dyn Watch) -> Tensor<4> {
+        each!(&self.0, net => net.step(images, None, watch)).scores
+    }
+
     /// Whether it has a memory.
     pub fn remembers(&self) -> bool {
         each!(&self.0, net => net.memory.is_some())
@@ -92,7 +103,7 @@ impl Net {
     /// [`Net::forward`] of the next frame of each of n clips, with all else that the net has to say. `state` is what it gave for the
     /// frames before, nothing for first frames.
     pub fn step(&self, images: Tensor<4>, state: Option<Tensor<4>>) -> Seen {
-        each!(&self.0, net => net.step(images, state))
+        each!(&self.0, net => net.step(images, state, &mut Unwatched))
     }
 }
 

@@ -7,11 +7,15 @@ fn small(kind: Kind) -> NetConfig {
     let (widths, depths) = match kind {
         Kind::Fcn => (vec![4, 6, 8, 8], vec![1, 2, 1, 1]),
         Kind::Fpn => (vec![4, 6, 8], vec![0, 1, 2]),
+        Kind::Segformer => (vec![4, 6, 8], vec![1, 2, 1]),
         Kind::Unet | Kind::AttentionUnet => (vec![4, 6, 8], Vec::new()),
     };
+    let (heads, attention_levels) = if kind == Kind::Segformer { (4, 2) } else { (0, 0) };
     NetConfig {
         widths,
         depths,
+        heads,
+        attention_levels,
         ..NetConfig::new(kind)
     }
 }
@@ -95,6 +99,17 @@ fn variants() -> Vec<NetConfig> {
         normalisation: Normalisation::None,
         ..fpn
     });
+    let segformer = small(Kind::Segformer);
+    all.extend([1, 2, 4].map(|stem_stride| NetConfig {
+        stem_stride,
+        ..segformer.clone()
+    }));
+    all.push(NetConfig {
+        normalisation: Normalisation::None,
+        separable: true,
+        attention_levels: 3,
+        ..segformer
+    });
     all
 }
 
@@ -153,6 +168,31 @@ fn the_default_pyramid_is_small_enough_for_edge_cpus() {
     };
     let cost = config.cost(11, 352, 480);
     assert!(cost.parameters < 1_500_000 && cost.macs < 2_200_000_000, "{cost:?}");
+}
+
+#[test]
+fn the_default_segformer_is_small_enough_for_edge_cpus() {
+    let config = NetConfig {
+        stem_stride: 4,
+        ..NetConfig::new(Kind::Segformer)
+    };
+    let cost = config.cost(11, 352, 480);
+    assert!(cost.parameters < 2_000_000 && cost.macs < 2_200_000_000, "{cost:?}");
+}
+
+#[test]
+fn a_place_of_a_segformer_sees_all_others() {
+    let device = choose("cpu").unwrap().autodiff();
+    let net = NetConfig {
+        stem_stride: 2,
+        ..small(Kind::Segformer)
+    }
+    .init(3, &device);
+    let picture = Tensor::<4>::random([1, 3, 64, 96], Distribution::Default, &device).require_grad();
+    let scores = net.freeze().forward(picture.clone());
+    let gradient = picture.grad(&scores.slice([0..1, 0..1, 0..1, 0..1]).sum().backward()).unwrap();
+    let far = gradient.slice([0..1, 0..3, 56..64, 88..96]);
+    assert!(values(far).iter().any(|g| *g != 0.0), "the far corner has a say in the near one");
 }
 
 #[test]
@@ -215,6 +255,7 @@ fn the_path_of_a_tensor_is_that_inside_its_net() {
         (Kind::Unet, "encoder.0.second.conv.weight"),
         (Kind::Fpn, "encoder.1.blocks.0.first.conv.weight"),
         (Kind::Fcn, "encoder.1.units.0.conv.weight"),
+        (Kind::Segformer, "encoder.1.transformers.0.attention.query.weight"),
     ] {
         let values = crate::weights::Weights::of(&small(kind).init(5, &device)).values();
         assert!(values.contains_key(path), "{:?}", values.keys());
@@ -373,7 +414,8 @@ fn a_configuration_that_cannot_be_built_is_refused_in_one_line() {
     assert!(refused(|c| c.dropout = 1.0).contains("dropout is 1"));
     assert!(refused(|c| c.memory = 5000).contains("memory is 5000"));
     assert!(refused(|c| c.heads = 2).contains("attention-unet"));
-    assert!(refused(|c| c.depths = vec![1, 1, 1]).contains("only kind = \"fpn\" and kind = \"fcn\""));
+    assert!(refused(|c| c.attention_levels = 1).contains("only kind = \"segformer\""));
+    assert!(refused(|c| c.depths = vec![1, 1, 1]).contains("only kind = \"fpn\", kind = \"fcn\""));
     assert!(refused(|c| c.kind = Kind::Fpn).contains("depths is [], wanted 3 numbers"));
     assert!(
         refused(|c| {
@@ -396,6 +438,22 @@ fn a_configuration_that_cannot_be_built_is_refused_in_one_line() {
         })
         .contains("does not divide")
     );
+}
+
+#[test]
+fn a_segformer_that_cannot_be_built_is_refused_in_one_line() {
+    let refused = |change: fn(&mut NetConfig)| {
+        let mut config = small(Kind::Segformer);
+        change(&mut config);
+        config.check().unwrap_err()
+    };
+    assert!(refused(|c| c.depths = vec![1]).contains("wanted 3 numbers"));
+    assert!(refused(|c| c.heads = 0).contains("at least 1"));
+    assert!(refused(|c| c.heads = 3).contains("does not divide the 8 channels"));
+    assert!(refused(|c| c.heads = 2).contains("widths has 6, wanted a multiple of 4"));
+    assert!(refused(|c| c.attention_levels = 0).contains("wanted 1 to 3"));
+    assert!(refused(|c| c.attention_levels = 4).contains("wanted 1 to 3"));
+    assert!(refused(|c| c.stochastic_depth = 0.1).contains("leave it out"));
 }
 
 #[test]

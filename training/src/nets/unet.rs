@@ -4,6 +4,7 @@ use super::attention::{Gate, SelfAttention};
 use super::gru::{ConvGru, recall};
 use super::layers::{Block, Up};
 use super::stem::{Head, space_to_depth};
+use super::watch::Watch;
 use super::{Kind, NetConfig, Seen};
 use crate::ops;
 use burn::module::Module;
@@ -43,14 +44,15 @@ impl Step {
 }
 
 /// Goes up from the coarsest level with what the encoder kept, the finest first.
-pub(super) fn decode(steps: &[Step], mut x: Tensor<4>, skips: Vec<Tensor<4>>) -> Tensor<4> {
-    for (step, skip) in steps.iter().zip(skips.into_iter().rev()) {
+pub(super) fn decode(steps: &[Step], mut x: Tensor<4>, skips: Vec<Tensor<4>>, watch: &mut dyn Watch) -> Tensor<4> {
+    for (number, (step, skip)) in steps.iter().zip(skips.into_iter().rev()).enumerate() {
         x = step.up.forward(x);
         let skip = match &step.gate {
-            Some(gate) => gate.forward(skip, x.clone()),
+            Some(gate) => gate.forward(skip, x.clone(), &format!("decoder.{number}.gate"), watch),
             None => skip,
         };
         x = step.block.forward(Tensor::cat(vec![skip, x], 1));
+        x = watch.features(&format!("decoder.{number}"), x);
     }
     x
 }
@@ -63,7 +65,7 @@ impl Unet {
         let step = |pair: &[usize]| Step::new(config, [pair[1], pair[0], pair[0]], device);
         Self {
             encoder: inputs.zip(widths).map(|(i, o)| Block::new(config, [*i, *o], device)).collect(),
-            attention: (config.heads > 0).then(|| SelfAttention::new(widths[widths.len() - 1], config.heads, device)),
+            attention: (config.heads > 0).then(|| SelfAttention::new(widths[widths.len() - 1], config.heads, 1, device)),
             dropout: DropoutConfig::new(config.dropout).init(),
             memory: ConvGru::of(config, device),
             decoder: widths.windows(2).rev().map(step).collect(),
@@ -73,7 +75,7 @@ impl Unet {
     }
 
     /// See [`super::Net::step`].
-    pub(super) fn step(&self, images: Tensor<4>, state: Option<Tensor<4>>) -> Seen {
+    pub(super) fn step(&self, images: Tensor<4>, state: Option<Tensor<4>>, watch: &mut dyn Watch) -> Seen {
         let mut x = space_to_depth(images, self.stem_stride); // [n, 3ss, h/s, w/s]
         let mut skips = Vec::new();
         for (level, block) in self.encoder.iter().enumerate() {
@@ -81,14 +83,15 @@ impl Unet {
                 skips.push(x.clone());
                 x = ops::max_pool2x2(x);
             }
-            x = block.forward(x);
+            x = watch.features(&format!("encoder.{level}"), block.forward(x));
         }
         if let Some(attention) = &self.attention {
-            x = attention.forward(x);
+            x = attention.forward(x, "attention", watch);
+            x = watch.features("attention", x);
         }
         let (x, next) = recall(self.memory.as_ref(), self.dropout.forward(x), state);
         Seen {
-            scores: self.head.forward(decode(&self.decoder, x, skips)),
+            scores: self.head.forward(decode(&self.decoder, x, skips, watch)),
             auxiliary: None,
             state: next,
         }

@@ -5,6 +5,7 @@ use super::layers::Block;
 use super::stem::Head;
 use super::unet::{Step, decode};
 use super::vgg::{Stage, Stages};
+use super::watch::Watch;
 use super::{NetConfig, Seen};
 use crate::ops;
 use burn::module::Module;
@@ -41,18 +42,19 @@ impl VggUnet {
     }
 
     /// See [`super::Net::step`].
-    pub(super) fn step(&self, images: Tensor<4>, state: Option<Tensor<4>>) -> Seen {
+    pub(super) fn step(&self, images: Tensor<4>, state: Option<Tensor<4>>, watch: &mut dyn Watch) -> Seen {
         let mut x = images;
         let mut skips = Vec::new();
-        for stage in &self.encoder {
-            let features = stage.forward(x);
+        for (level, stage) in self.encoder.iter().enumerate() {
+            let features = watch.features(&format!("encoder.{level}"), stage.forward(x));
             skips.push(features.clone());
             x = ops::max_pool2x2(features);
         }
-        let x = self.dropout.forward(self.centre.forward(x)); // [n, c, h/32, w/32]
+        let x = watch.features("centre", self.centre.forward(x));
+        let x = self.dropout.forward(x); // [n, c, h/32, w/32]
         let (x, next) = recall(self.memory.as_ref(), x, state);
         Seen {
-            scores: self.head.forward(decode(&self.decoder, x, skips)),
+            scores: self.head.forward(decode(&self.decoder, x, skips, watch)),
             auxiliary: None,
             state: next,
         }

@@ -1,8 +1,9 @@
-//! Pictures about a run and its measures: curves, a confusion matrix, calibration, and predictions beside truth. All PNG, with
+//! Pictures about a run and its measures: curves, a confusion matrix, calibration, predictions beside truth, and why they are so. All PNG, with
 //! a font of their own, so that they look the same on a machine without any.
 
 mod confusion;
 mod curves;
+mod explanation;
 mod ranking;
 mod rates;
 mod reliability;
@@ -10,6 +11,7 @@ mod sheet;
 
 pub use confusion::confusion;
 pub use curves::curves;
+pub use explanation::{Tile, explanation, tile, tiles};
 pub use ranking::ranking;
 pub use rates::rates;
 pub use reliability::reliability;

@@ -9,11 +9,11 @@ use maskline_models::Class;
 use plotters::prelude::*;
 use std::path::Path;
 
-const HEAD: usize = 34;
-const LEGEND: usize = 40;
-const CAPTION: usize = 30;
-const GAP: usize = 4;
-const DARK: RGBColor = RGBColor(24, 24, 28);
+pub(super) const HEAD: usize = 34;
+pub(super) const LEGEND: usize = 40;
+pub(super) const CAPTION: usize = 30;
+pub(super) const GAP: usize = 4;
+pub(super) const DARK: RGBColor = RGBColor(24, 24, 28);
 const LIGHT: RGBColor = RGBColor(232, 232, 236);
 /// Pixels that are wrong.
 const WRONG: [u8; 3] = [230, 40, 40];
@@ -94,11 +94,11 @@ pub fn samples(samples: &[(String, Sample)], classes: &[Class], path: &Path) -> 
     grid(&rows, ["picture", "labels over it", "labels (black: none)"], classes, path)
 }
 
-fn colors(classes: &[Class]) -> Vec<[u8; 3]> {
+pub(super) fn colors(classes: &[Class]) -> Vec<[u8; 3]> {
     classes.iter().filter(|c| !c.ignore).map(|c| c.color.rgb()).collect()
 }
 
-fn flat(ids: &[u8], colors: &[[u8; 3]]) -> Vec<u8> {
+pub(super) fn flat(ids: &[u8], colors: &[[u8; 3]]) -> Vec<u8> {
     let paint = |id: &u8| match *id {
         IGNORE => [0; 3],
         id => colors.get(usize::from(id)).copied().unwrap_or([255; 3]),
@@ -106,11 +106,11 @@ fn flat(ids: &[u8], colors: &[[u8; 3]]) -> Vec<u8> {
     ids.iter().flat_map(paint).collect()
 }
 
-fn blended(a: &[u8], b: &[u8]) -> Vec<u8> {
+pub(super) fn blended(a: &[u8], b: &[u8]) -> Vec<u8> {
     a.iter().zip(b).map(|(a, b)| ((u16::from(*a) + u16::from(*b)) / 2) as u8).collect()
 }
 
-fn errors(sample: &Sample, prediction: &[u8]) -> Vec<u8> {
+pub(super) fn errors(sample: &Sample, prediction: &[u8]) -> Vec<u8> {
     let pixels = sample.rgb.chunks_exact(3).zip(sample.labels.iter().zip(prediction));
     pixels
         .flat_map(|(rgb, (truth, said))| match *truth {
@@ -124,23 +124,15 @@ fn errors(sample: &Sample, prediction: &[u8]) -> Vec<u8> {
 fn grid<const N: usize>(rows: &[Row<N>], titles: [&str; N], classes: &[Class], path: &Path) -> Result<()> {
     let scored: Vec<&Class> = classes.iter().filter(|c| !c.ignore).collect();
     let cell = rows.iter().map(|row| row.size.0).max().unwrap_or(1) + GAP;
-    let per_line = (N * cell / 150).max(1);
-    let legend = LEGEND * scored.len().div_ceil(per_line);
+    let high = LEGEND * scored.len().div_ceil(per_line(N * cell));
     let height = |row: &Row<N>| row.size.1 + GAP + row.caption.as_ref().map_or(0, |_| CAPTION);
-    let size = ((N * cell) as u32, (HEAD + legend + rows.iter().map(height).sum::<usize>()) as u32);
+    let size = ((N * cell) as u32, (HEAD + high + rows.iter().map(height).sum::<usize>()) as u32);
     draw(path, size, DARK, |area| {
         for (i, title) in titles.iter().enumerate() {
             text(area, title, (i * cell + 8, 8))?;
         }
-        for (i, class) in scored.iter().enumerate() {
-            let (x, y) = (i % per_line * 150 + 8, HEAD + i / per_line * LEGEND);
-            let [r, g, b] = class.color.rgb();
-            let corners = [(x as i32, y as i32 + 4), (x as i32 + 22, y as i32 + 26)];
-            let patch = Rectangle::new(corners, RGBColor(r, g, b).filled());
-            area.draw(&patch).map_err(|e| failed(&e))?;
-            text(area, &class.name, (x + 30, y + 6))?;
-        }
-        let mut top = HEAD + legend;
+        legend(area, &scored, (N * cell, HEAD))?;
+        let mut top = HEAD + high;
         for row in rows {
             if let Some(caption) = &row.caption {
                 text(area, caption, (8, top + 6))?;
@@ -158,7 +150,25 @@ fn grid<const N: usize>(rows: &[Row<N>], titles: [&str; N], classes: &[Class], p
     })
 }
 
-fn text(area: &Area<'_>, text: &str, (x, y): (usize, usize)) -> Result<()> {
+/// Classes that stand side by side in a legend of that width.
+pub(super) fn per_line(width: usize) -> usize {
+    (width / 150).max(1)
+}
+
+/// Colours and names of classes, from `top` on over that width.
+pub(super) fn legend(area: &Area<'_>, classes: &[&Class], (width, top): (usize, usize)) -> Result<()> {
+    for (i, class) in classes.iter().enumerate() {
+        let (x, y) = (i % per_line(width) * 150 + 8, top + i / per_line(width) * LEGEND);
+        let [r, g, b] = class.color.rgb();
+        let corners = [(x as i32, y as i32 + 4), (x as i32 + 22, y as i32 + 26)];
+        let patch = Rectangle::new(corners, RGBColor(r, g, b).filled());
+        area.draw(&patch).map_err(|e| failed(&e))?;
+        text(area, &class.name, (x + 30, y + 6))?;
+    }
+    Ok(())
+}
+
+pub(super) fn text(area: &Area<'_>, text: &str, (x, y): (usize, usize)) -> Result<()> {
     let style = ("sans-serif", 18).into_font().color(&LIGHT);
     area.draw_text(text, &style, (x as i32, y as i32)).map_err(|e| failed(&e))
 }

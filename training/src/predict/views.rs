@@ -3,12 +3,10 @@
 use super::{Answer, Prediction, Segmenter, best_classes, content, prepare, softmax};
 use crate::data::Sample;
 use crate::error::{Kind, fault};
+use crate::scale::resize_plane;
 use anyhow::{Result, anyhow};
-use fast_image_resize as resize;
 use maskline_models::contract::Size;
 use maskline_models::{Fit, Input};
-use resize::images::TypedImage;
-use resize::pixels::F32;
 use serde::Serialize;
 
 /// Which views of a picture are averaged.
@@ -49,7 +47,7 @@ pub fn predict_views(
             mean.resize(planes.len() * pixels, 0.0);
             for (plane, mean) in planes.zip(mean.chunks_exact_mut(pixels)) {
                 let (plane, from) = content(&fit, plane);
-                let plane = resize_linear(&plane, from, (width, height))?;
+                let plane = resize_plane(&plane, from, (width, height))?;
                 let plane = if flipped { mirror(&plane, width, 1) } else { plane };
                 mean.iter_mut().zip(plane).for_each(|(sum, p)| *sum += p);
             }
@@ -79,19 +77,6 @@ fn scaled(input: &Input, sample: &Sample, asked: Option<(u32, u32)>, scale: f64)
 fn mirror<T: Copy>(values: &[T], row: usize, group: usize) -> Vec<T> {
     let rows = values.chunks_exact(row);
     rows.flat_map(|row| row.chunks_exact(group).rev().flatten()).copied().collect()
-}
-
-/// Bilinear resize of one plane, antialiased where it shrinks.
-fn resize_linear(plane: &[f32], from: (usize, usize), to: (usize, usize)) -> Result<Vec<f32>> {
-    if from == to {
-        return Ok(plane.to_vec());
-    }
-    let pixels = plane.iter().map(|value| F32::new(*value)).collect();
-    let source = TypedImage::<F32>::from_pixels(from.0 as u32, from.1 as u32, pixels)?;
-    let mut target = TypedImage::<F32>::new(to.0 as u32, to.1 as u32);
-    let options = resize::ResizeOptions::new().resize_alg(resize::ResizeAlg::Convolution(resize::FilterType::Bilinear));
-    resize::Resizer::new().resize_typed(&source, &mut target, &options)?;
-    Ok(target.pixels().iter().map(|pixel| pixel.0).collect())
 }
 
 #[cfg(test)]

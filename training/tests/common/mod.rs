@@ -158,3 +158,11 @@ pub fn encoder_weights() -> Vec<u8> {
     let header = serde_json::Value::Object(header).to_string();
     [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &data].concat()
 }
+
+/// The same with a segformer.
+pub fn segformer(config: &str) -> String {
+    config.replace(
+        "kind = \"unet\"\nwidths = [4, 8]",
+        "kind = \"segformer\"\nwidths = [8, 16, 16]\ndepths = [1, 1, 1]\nheads = 2\nattention_levels = 2",
+    )
+}
