@@ -15,7 +15,7 @@ pub fn rates(points: &[Point], suggestion: Option<Suggestion>, path: &Path) -> R
     let ends = points.first().zip(points.last());
     let (from, to) = ends.map_or((-5.0, 0.0), |(a, b)| (decade(a.rate), decade(b.rate)));
     let smooth = points.iter().map(|p| p.smooth);
-    let low = smooth.clone().fold(f64::INFINITY, f64::min).min(1e6);
+    let low = points.iter().map(|p| p.loss.min(p.smooth)).fold(f64::INFINITY, f64::min).min(1e6);
     // Where the loss explodes, the rest must stay visible.
     let start = points.first().map_or(1.0, |p| p.smooth);
     let top = smooth.fold(f64::MIN_POSITIVE, f64::max).min(2.0 * start);
@@ -23,6 +23,7 @@ pub fn rates(points: &[Point], suggestion: Option<Suggestion>, path: &Path) -> R
     draw(path, (900, 600), PAPER, |area| {
         let mut chart = ChartBuilder::on(area)
             .margin(16)
+            .margin_right(36)
             .x_label_area_size(40)
             .y_label_area_size(70)
             .build_cartesian_2d(from..to.max(from + 1e-6), low - margin..top + margin)
@@ -34,7 +35,8 @@ pub fn rates(points: &[Point], suggestion: Option<Suggestion>, path: &Path) -> R
             .x_label_formatter(&|x| format!("{:.1e}", 10f64.powf(*x)))
             .draw()
             .map_err(|e| failed(&e))?;
-        let raw = points.iter().map(|p| Circle::new((decade(p.rate), p.loss), 2, GRID.filled()));
+        let seen = points.iter().filter(|p| p.loss <= top + margin);
+        let raw = seen.map(|p| Circle::new((decade(p.rate), p.loss), 2, INK.mix(0.3).filled()));
         chart.draw_series(raw).map_err(|e| failed(&e))?;
         chart
             .draw_series(LineSeries::new(
