@@ -79,8 +79,9 @@ impl Adversary {
     /// # Errors
     /// If the checkpoint's does not fit (exit code 78).
     pub(super) fn new(config: &AdversarialConfig, classes: usize, checkpoint: Option<&Checkpoint>, device: &Device) -> Result<Self> {
-        // At once: weights that are drawn when they are first used would not know whether they learn.
-        let mut discriminator = Discriminator::new(classes, &config.widths, device).materialize();
+        let mut discriminator = Discriminator::new(classes, &config.widths, device);
+        // Draws its weights, which burn does when they are first read: before that, a copy without gradients takes them from all.
+        let _ = discriminator.valid();
         let mut optimizer = config.optimizer(&discriminator);
         if let Some(checkpoint) = checkpoint {
             (discriminator, optimizer) = checkpoint.adversary(discriminator, |d| config.optimizer(d))?;
