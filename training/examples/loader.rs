@@ -43,10 +43,18 @@ fn main() -> Result<()> {
             speeds.push((found * config.train.batch) as f64 / start.elapsed().as_secs_f64());
         }
     }
-    println!("{width}x{height}, batches of {}, {loaders} loaders: images/s, median (least) of {ROUNDS}", config.train.batch);
+    println!(
+        "{width}x{height}, batches of {}, {loaders} loaders: images/s, median (least) of {ROUNDS}",
+        config.train.batch
+    );
     for ((share, _), speeds) in cases.iter().zip(&mut speeds) {
         speeds.sort_by(f64::total_cmp);
-        println!("weather over {:3.0} %   {:7.1} ({:.1})", 100.0 * share, speeds[ROUNDS / 2], speeds[0]);
+        println!(
+            "weather over {:3.0} %   {:7.1} ({:.1})",
+            100.0 * share,
+            speeds[ROUNDS / 2],
+            speeds[0]
+        );
     }
     Ok(())
 }

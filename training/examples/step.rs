@@ -17,13 +17,17 @@ const CLASSES: usize = 11;
 
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [net, sizes @ ..] = &args[..] else { bail!("usage: step NET THREADS BATCH WIDTH HEIGHT") };
+    let [net, sizes @ ..] = &args[..] else {
+        bail!("usage: step NET THREADS BATCH WIDTH HEIGHT")
+    };
     let sizes = sizes
         .iter()
         .map(|n| n.parse::<usize>())
         .collect::<Result<Vec<_>, _>>()
         .context("wanted numbers")?;
-    let [threads, batch, width, height] = sizes[..] else { bail!("usage: step NET THREADS BATCH WIDTH HEIGHT") };
+    let [threads, batch, width, height] = sizes[..] else {
+        bail!("usage: step NET THREADS BATCH WIDTH HEIGHT")
+    };
     let kind = Kind::ALL.into_iter().find(|k| k.name() == net).context("there is no such net")?;
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     // On a thread of the pool, as `train` does.

@@ -218,9 +218,19 @@ fn nets_are_timed_and_models_set_beside_published_ones() {
 fn a_clip_is_measured_from_frame_to_frame() {
     let root = tempfile::tempdir().unwrap();
     let at = root.path();
-    common::write_shapes(at, 6);
+    common::write_shapes(at, 2);
+    // Three still frames, and the maps of the second one are of another picture.
+    let copy = |from: &str, to: &str| std::fs::copy(at.join(from), at.join(to)).unwrap();
+    std::fs::create_dir(at.join("masks")).unwrap();
+    for (frame, map) in [("000", "000"), ("001", "001"), ("002", "000")] {
+        copy(&format!("labels/{map}.png"), &format!("masks/{frame}.png"));
+    }
+    for frame in ["001", "002"] {
+        copy("images/000.png", &format!("images/{frame}.png"));
+        copy("labels/000.png", &format!("labels/{frame}.png"));
+    }
     let data = ["--classes", "classes.toml", "--images", "images", "--labels", "labels"];
-    let args = [&["eval", "--masks", "labels", "--clip", "--json", "scores.json"][..], &data].concat();
+    let args = [&["eval", "--masks", "masks", "--clip", "--json", "scores.json"][..], &data].concat();
     let output = program(&args, at);
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && text.contains("flicker where the label stays"), "{text}");

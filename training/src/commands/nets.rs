@@ -54,7 +54,11 @@ struct List {
 /// Lists nets with their parameters and cost.
 pub fn run(args: &NetsArgs) -> Result<()> {
     let classes = driving_classes().iter().filter(|c| !c.ignore).count();
-    let mut nets = if args.only { Vec::new() } else { shapes().into_iter().map(|(name, net)| (name, Net::Shape(net))).collect() };
+    let mut nets = if args.only {
+        Vec::new()
+    } else {
+        shapes().into_iter().map(|(name, net)| (name, Net::Shape(net))).collect()
+    };
     for name in &args.nets {
         nets.push(named(name)?);
     }

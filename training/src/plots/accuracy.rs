@@ -38,10 +38,11 @@ impl Mark {
 
     fn meaning(self) -> String {
         let who = if self.ours { "our models" } else { "published" };
-        let on = match self.split {
-            Split::Val => "val, on which a run also chooses its weights",
-            Split::Test => "test",
-            Split::Other => "other pictures",
+        let on = match (self.split, self.ours) {
+            (Split::Val, true) => "val, on which their weights were chosen",
+            (Split::Val, false) => "val",
+            (Split::Test, _) => "test",
+            (Split::Other, _) => "other pictures",
         };
         let from = match (self.more, self.ours) {
             (false, _) => "from these pictures alone",
