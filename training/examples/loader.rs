@@ -39,7 +39,7 @@ fn main() -> Result<()> {
     for round in 0..ROUNDS {
         for ((_, recipe), speeds) in cases.iter().zip(&mut speeds) {
             let start = Instant::now();
-            let found = Loader::start(recipe, round as u32, 0, loaders).take(count).count();
+            let found = Loader::start(recipe, round as u32, 0..count, loaders).count();
             speeds.push((found * config.train.batch) as f64 / start.elapsed().as_secs_f64());
         }
     }
