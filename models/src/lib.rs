@@ -8,6 +8,7 @@ pub mod builtin;
 pub mod classes;
 pub mod contract;
 pub mod error;
+pub mod field;
 pub mod fill;
 pub mod geometry;
 pub mod golden;

@@ -1,6 +1,5 @@
 //! Class maps carried from key frames to the frames between them.
 
-use super::field::{Field, Warper};
 use super::keys::KeyReason;
 use super::motion::{Motion, MotionMethod};
 use super::votes::Votes;
@@ -10,6 +9,7 @@ use crate::stats::{KeyCounts, TemporalReport};
 use anyhow::Result;
 use hdrhistogram::Histogram;
 use maskline_models::Class;
+use maskline_models::field::{Field, Warper};
 use std::collections::VecDeque;
 
 /// What is known of a frame before it is inferred.
@@ -161,7 +161,7 @@ impl<T> Carrier<T> {
             ids: Vec::new(),
         };
         let (map, since) = match &self.key {
-            Some(key) => (self.warper.map(&waiting.way, &key.map), key.pts_ns),
+            Some(key) => (moved(&mut self.warper, &waiting.way, &key.map), key.pts_ns),
             None => (empty, waiting.pts_ns),
         };
         self.measures.age(waiting.age, waiting.pts_ns - since.min(waiting.pts_ns));
@@ -204,7 +204,7 @@ impl<T> Carrier<T> {
         } else {
             ((&next.map, ahead), (&key.map, &waiting.way), to_next, next.pts_ns)
         };
-        let mut map = self.warper.map(near.1, near.0);
+        let mut map = moved(&mut self.warper, near.1, near.0);
         // Only where the near one does not know and the far one does.
         let better: Vec<bool> = near.1.sure.iter().zip(&far.1.sure).map(|(near, far)| !near && *far).collect();
         if better.contains(&true) {
@@ -222,6 +222,12 @@ impl<T> Carrier<T> {
             age_frames: age,
         }
     }
+}
+
+/// The class map that `map` becomes when its content moves as the field says.
+fn moved(warper: &mut Warper, field: &Field, map: &ClassMap) -> ClassMap {
+    let ids = warper.map(field, &map.ids, (map.width as usize, map.height as usize));
+    ClassMap { ids, ..*map }
 }
 
 /// Counts for the end report.
@@ -288,11 +294,8 @@ impl Measures {
     fn shown(&mut self, map: &ClassMap, motion: Option<&Motion>, warper: &mut Warper) {
         let same_size = |p: &&ClassMap| p.ids.len() == map.ids.len() && !map.ids.is_empty();
         if let (Some(previous), Some(motion)) = (self.previous.as_ref().filter(same_size), motion) {
-            let mut changed = 0_usize;
-            warper.each(&motion.back, map.width as usize, map.height as usize, |run| {
-                changed += run.differing(&previous.ids, &map.ids);
-            });
-            self.flicker.add(changed as f64 / map.ids.len() as f64);
+            let size = (map.width as usize, map.height as usize);
+            self.flicker.add(warper.flicker(&motion.back, &previous.ids, &map.ids, size));
         }
         self.previous = Some(map.clone());
     }

@@ -4,12 +4,6 @@ use super::motion::Motion;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// A residual above this (of 255) that motion cannot explain is another scene.
-const CUT_RESIDUAL: f64 = 20.0;
-/// With this share of cells whose motion does not hold it is one at a smaller residual too.
-const CUT_UNSURE: f64 = 0.5;
-/// The smaller residual.
-const CUT_RESIDUAL_IF_UNSURE: f64 = 10.0;
 /// Above this share of the picture whose motion is lost a map is not worth carrying on.
 const LOST: f64 = 0.25;
 /// `auto` infers again when what was lost and what has moved since the last key frame add up to this.
@@ -127,8 +121,7 @@ impl KeyPicker {
 
 /// Whether another scene begins with the frame after this motion.
 pub fn is_cut(motion: &Motion) -> bool {
-    let unsure = motion.back.unsure();
-    motion.residual > CUT_RESIDUAL || (unsure > CUT_UNSURE && motion.residual > CUT_RESIDUAL_IF_UNSURE)
+    motion.back.is_cut(motion.residual)
 }
 
 /// Keeps account of the time that frames may take.
@@ -159,7 +152,7 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::temporal::field::Field;
+    use maskline_models::field::Field;
 
     fn motion(unsure: usize, shift: f32, residual: f64) -> Motion {
         let mut back = Field::still(10, 10);

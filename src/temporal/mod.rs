@@ -5,7 +5,6 @@
 //! the other frames their maps.
 
 mod carry;
-pub mod field;
 mod keys;
 mod motion;
 mod votes;

@@ -1,10 +1,10 @@
 //! Motion between two frames, from their luma at low resolution, by OpenCV's dense inverse search (DIS optical flow: Kroeger,
 //! Timofte, Dai and Van Gool, ECCV 2016).
 
-use super::field::Field;
 use crate::frame::{Frame, VideoFormat};
 use crate::scale::LumaScaler;
 use anyhow::{Context, Result};
+use maskline_models::field::Field;
 use opencv::core::{CV_8UC1, Mat, MatTraitConst, MatTraitConstManual, Vec2f};
 use opencv::prelude::{DISOpticalFlowTrait, DenseOpticalFlowTrait};
 use opencv::video::{DISOpticalFlow, DISOpticalFlow_PRESET_ULTRAFAST};

@@ -1,7 +1,7 @@
 //! Hysteresis of classes: a pixel changes its class when enough inferred frames in a row say so.
 
-use super::field::{Field, Warper};
 use crate::frame::ClassMap;
+use maskline_models::field::{Field, Warper};
 
 /// A class map with how sure each pixel's class is: the exponential mean of the votes of inferred frames, +1 for the class and
 /// -1 for another one.

@@ -39,6 +39,8 @@ pub enum Command {
     Synth(maskline_synth::cli::Args),
     /// List the nets with their parameters and cost
     Nets(NetsArgs),
+    /// Set models beside published ones: accuracy over cost
+    Compare(CompareArgs),
     /// Look at data sets
     Data(DataArgs),
 }
@@ -217,6 +219,9 @@ pub struct EvalArgs {
     /// Measure with night, rain, fog, glare and motion blur painted over the pictures too, each apart
     #[arg(long, conflicts_with = "masks")]
     pub weather: bool,
+    /// The pictures are the frames of a clip in the order of their names: measure how steady class maps are too
+    #[arg(long)]
+    pub clip: bool,
     /// Write all measures and the confusion matrix as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -385,11 +390,46 @@ pub enum QuantizeActivations {
 /// Arguments of `nets`.
 #[derive(Debug, clap::Args)]
 pub struct NetsArgs {
-    /// Training configurations whose nets to list besides the default ones
-    pub configs: Vec<PathBuf>,
-    /// Picture size that the cost is worked out for
+    /// Training configurations (.toml), ONNX files or builtin:NAME to list besides the default nets
+    pub nets: Vec<String>,
+    /// List only what is named
+    #[arg(long, requires = "nets")]
+    pub only: bool,
+    /// Picture size that the cost is worked out for; may be repeated
+    #[arg(long = "size", value_name = "WxH", default_values = ["480x352", "960x704"])]
+    pub sizes: Vec<Size>,
+    /// Measure how long ONNX Runtime takes for a picture too: nets of configurations are exported with random weights for it
+    #[arg(long)]
+    pub time: bool,
+    /// Threads of ONNX Runtime [default: all cores]
+    #[arg(long, value_name = "N", requires = "time", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1024))]
+    pub threads: Option<usize>,
+    /// Rounds, in each of which every net runs once; the median counts
+    #[arg(long, value_name = "N", default_value_t = 9, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=10_000))]
+    pub rounds: usize,
+    /// Write the list as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+/// Arguments of `compare`.
+#[derive(Debug, clap::Args)]
+pub struct CompareArgs {
+    /// ONNX files or builtin:NAME, with the mIoU of their contracts; or the JSON of `eval`, whose model lies where it lay then
+    /// [default: the built-in models]
+    pub models: Vec<String>,
+    /// Size that the models' cost is worked out for, and others' is scaled to by the number of pixels
     #[arg(long, value_name = "WxH", default_value = "480x352")]
     pub size: Size,
+    /// A TOML of published results [default: the one that comes with the program]
+    #[arg(long, value_name = "FILE.toml")]
+    pub papers: Option<PathBuf>,
+    /// Draw accuracy over cost
+    #[arg(long, value_name = "FILE.png")]
+    pub plot: Option<PathBuf>,
+    /// Write the table as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
 }
 
 /// Arguments of `data`.
@@ -414,12 +454,18 @@ pub enum DataCommand {
 }
 
 /// Two numbers written `480x352`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Size {
     /// Pixels in a row.
     pub width: u32,
     /// Rows.
     pub height: u32,
+}
+
+impl std::fmt::Display for Size {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}x{}", self.width, self.height)
+    }
 }
 
 impl FromStr for Size {

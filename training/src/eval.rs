@@ -2,13 +2,16 @@
 
 mod boundary;
 mod calibration;
+mod flow;
 mod measures;
 mod ranking;
+mod temporal;
 
 pub use boundary::{Boundary, ClassBoundary};
 pub use calibration::{Bin, Calibration, Temperature};
 pub use measures::{Measures, Tally};
 pub use ranking::{ClassRanking, Ranking};
+pub use temporal::{ClassFlicker, Steadiness, Temporal, TemporalTally};
 
 use crate::checkpoint::Checkpoint;
 use crate::config::DataConfig;
@@ -61,6 +64,8 @@ pub struct EvalOptions {
     pub worst: usize,
     /// Measure with hard weather painted over the pictures too.
     pub weather: bool,
+    /// The pictures are the frames of a clip in the order of their names: measure how steady class maps are too.
+    pub clip: bool,
 }
 
 impl Default for EvalOptions {
@@ -71,6 +76,7 @@ impl Default for EvalOptions {
             views: None,
             worst: 0,
             weather: false,
+            clip: false,
         }
     }
 }
@@ -93,6 +99,9 @@ pub struct Report {
     /// The measures of the same pictures in each hard weather, where that was asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub weather: Vec<InWeather>,
+    /// How steady class maps are from frame to frame, where the pictures are said to be a clip.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temporal: Option<Temporal>,
     /// The worst pictures, the worst first, as many as were asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub worst: Vec<Frame>,
@@ -252,6 +261,7 @@ pub fn eval(subject: &mut Subject, data: &[DataConfig], options: &EvalOptions) -
     let tally = || Tally::new(names.clone(), options.tolerance);
     let mut worst = Worst::new(options.worst, &names);
     let (mut one, mut several, mut in_weather) = (tally(), None, Vec::new());
+    let mut steady = options.clip.then(|| TemporalTally::new(names.clone()));
     match subject {
         Subject::Net { segmenter, input, .. } => {
             if options.views.is_some() && !segmenter.has_scores() {
@@ -267,6 +277,9 @@ pub fn eval(subject: &mut Subject, data: &[DataConfig], options: &EvalOptions) -
                 }
                 let prediction = predict(segmenter.as_mut(), input, sample, options.size)?;
                 one.add(sample, &prediction);
+                if let Some(steady) = &mut steady {
+                    steady.add(sample, &prediction.classes)?;
+                }
                 worst.add(sample, prediction.classes);
             }
             if let Some(views) = &options.views {
@@ -308,6 +321,9 @@ pub fn eval(subject: &mut Subject, data: &[DataConfig], options: &EvalOptions) -
             for ((_, sample), mask) in samples.iter().zip(&masks) {
                 let prediction = read_mask(mask, &table, sample)?;
                 one.add(sample, &prediction);
+                if let Some(steady) = &mut steady {
+                    steady.add(sample, &prediction.classes)?;
+                }
                 worst.add(sample, prediction.classes);
             }
         }
@@ -328,6 +344,7 @@ pub fn eval(subject: &mut Subject, data: &[DataConfig], options: &EvalOptions) -
                 measures: tally.finish(),
             })
             .collect(),
+        temporal: steady.map(TemporalTally::finish),
         worst: worst.frames,
     })
 }

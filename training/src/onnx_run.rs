@@ -7,6 +7,7 @@ use maskline_models::{Head, Model};
 use ort::environment::Environment;
 use ort::session::{Session, SessionInputValue, SessionOutputs};
 use ort::value::TensorRef;
+use std::collections::HashMap;
 use std::sync::OnceLock;
 
 /// A model in an ONNX Runtime session.
@@ -66,9 +67,17 @@ impl OnnxNet {
     /// # Errors
     /// One line with exit code 78: ONNX Runtime is missing, refuses the model, or there is no such head.
     pub fn open(model: &Model, head: Option<&str>) -> Result<Self> {
+        Self::open_on(model, head, None)
+    }
+
+    /// The same on so many threads; `None`: on all cores.
+    ///
+    /// # Errors
+    /// As [`OnnxNet::open`].
+    pub fn open_on(model: &Model, head: Option<&str>, threads: Option<usize>) -> Result<Self> {
         let head = model.contract.head(head).map_err(|e| fault(Kind::Config, e))?.clone();
         Ok(Self {
-            session: session(&model.onnx, &model.origin)?,
+            session: session(&model.onnx, &model.origin, threads)?,
             input: model.contract.input.tensor.clone(),
             layout: model.contract.input.layout,
             head,
@@ -168,6 +177,19 @@ impl OnnxNet {
         Ok((values.to_vec(), shape.iter().map(|n| *n as usize).collect()))
     }
 
+    /// The shapes of all outputs, by name.
+    ///
+    /// # Errors
+    /// One line, if the net refuses the input.
+    pub fn shapes(&mut self, images: &[f32], shape: [usize; 4]) -> Result<HashMap<String, Vec<usize>>> {
+        let outputs = self.run(images, shape)?;
+        let shapes = outputs.iter().filter_map(|(name, value)| {
+            let shape = value.dtype().tensor_shape()?;
+            Some((name.to_owned(), shape.iter().map(|n| *n as usize).collect()))
+        });
+        Ok(shapes.collect())
+    }
+
     /// Shows every output of floats to `visit`, with its name.
     ///
     /// # Errors
@@ -249,12 +271,15 @@ fn missing(output: &str) -> anyhow::Error {
     fault(Kind::Config, format!("the graph has no output {output:?}"))
 }
 
-fn session(onnx: &[u8], origin: &str) -> Result<Session> {
+fn session(onnx: &[u8], origin: &str, threads: Option<usize>) -> Result<Session> {
     let refused = |e: String| fault(Kind::Config, format!("ONNX Runtime refuses {origin}: {e}"));
     let builder = Session::builder(environment()?).map_err(|e| refused(one_line(&e)))?;
     // As the runtime does: the waiting threads of one session would burn the cores of another that is measured in turn.
     let builder = builder.with_intra_op_spinning(false);
     let mut builder = builder.map_err(|e| refused(one_line(&e)))?;
+    if let Some(threads) = threads {
+        builder = builder.with_intra_threads(threads).map_err(|e| refused(one_line(&e)))?;
+    }
     builder.commit_from_memory(onnx).map_err(|e| refused(one_line(&e)))
 }
 

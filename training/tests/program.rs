@@ -104,6 +104,10 @@ fn every_failure_has_its_code_and_names_the_remedy() {
     );
     fails(&["data", "check", "nowhere.toml"], at, 65, "nowhere");
     fails(&["nets", "--size", "33x32"], at, 64, "multiples of");
+    fails(&["nets", "--only"], at, 64, "required");
+    fails(&["nets", "text.ckpt"], at, 78, "text.ckpt");
+    fails(&["compare", "none.json"], at, 74, "cannot read none.json");
+    fails(&["compare", "--papers", "bad.toml"], at, 78, "paper");
 }
 
 #[test]
@@ -163,6 +167,82 @@ fn nets_and_data_are_listed() {
     assert!(image::open(root.path().join("sheet.png")).is_ok());
     let text = String::from_utf8_lossy(&data.stdout);
     assert!(text.contains("4 pictures, 40x40 (4)") && text.contains("square"), "{text}");
+}
+
+#[test]
+fn nets_are_timed_and_models_set_beside_published_ones() {
+    let root = tempfile::tempdir().unwrap();
+    let at = root.path();
+    std::fs::write(at.join("config.toml"), common::config(at, 1)).unwrap();
+    let read = |name: &str| -> serde_json::Value { serde_json::from_slice(&std::fs::read(at.join(name)).unwrap()).unwrap() };
+    let args = [
+        "nets",
+        "--only",
+        "config.toml",
+        "builtin:fpn-road",
+        "--size",
+        "64x32",
+        "--size",
+        "128x64",
+    ];
+    let timed = program(
+        &[&args[..], &["--time", "--threads", "1", "--rounds", "1", "--json", "nets.json"]].concat(),
+        at,
+    );
+    assert!(timed.status.success(), "{}", String::from_utf8_lossy(&timed.stderr));
+    let nets = read("nets.json")["nets"].as_array().unwrap().clone();
+    assert_eq!(nets.len(), 2, "{nets:?}");
+    for net in &nets {
+        let gmacs = |i: usize| net["costs"][i]["gmacs"].as_f64().unwrap();
+        // The mean of the coarsest level goes through a convolution that costs the same at every size.
+        assert!((gmacs(1) / gmacs(0) - 4.0).abs() < 0.01, "{net}");
+        assert!(
+            net["costs"][0]["ms"].as_f64().unwrap() > 0.0 && net["parameters"].as_u64().unwrap() > 0,
+            "{net}"
+        );
+    }
+
+    let compared = program(&["compare", "builtin:fpn-road", "--plot", "plot.png", "--json", "points.json"], at);
+    let text = String::from_utf8_lossy(&compared.stdout);
+    assert!(
+        compared.status.success() && text.contains("| **fpn-road** | ") && text.contains("| val |"),
+        "{text}"
+    );
+    assert!(image::open(at.join("plot.png")).is_ok());
+    let ours = read("points.json")[0].clone();
+    assert!((ours["gmacs"].as_f64().unwrap() - 2.12).abs() < 0.01, "{ours}"); // as its card says
+    let share = ours["parameters"].as_f64().unwrap() / 1_452_907.0;
+    assert!((0.99..=1.0).contains(&share), "batch norms are folded: {ours}");
+}
+
+#[test]
+fn a_clip_is_measured_from_frame_to_frame() {
+    let root = tempfile::tempdir().unwrap();
+    let at = root.path();
+    common::write_shapes(at, 2);
+    // Three still frames, and the maps of the second one are of another picture.
+    let copy = |from: &str, to: &str| std::fs::copy(at.join(from), at.join(to)).unwrap();
+    std::fs::create_dir(at.join("masks")).unwrap();
+    for (frame, map) in [("000", "000"), ("001", "001"), ("002", "000")] {
+        copy(&format!("labels/{map}.png"), &format!("masks/{frame}.png"));
+    }
+    for frame in ["001", "002"] {
+        copy("images/000.png", &format!("images/{frame}.png"));
+        copy("labels/000.png", &format!("labels/{frame}.png"));
+    }
+    let data = ["--classes", "classes.toml", "--images", "images", "--labels", "labels"];
+    let args = [&["eval", "--masks", "masks", "--clip", "--json", "scores.json"][..], &data].concat();
+    let output = program(&args, at);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("flicker where the label stays"), "{text}");
+    let json: serde_json::Value = serde_json::from_slice(&std::fs::read(at.join("scores.json")).unwrap()).unwrap();
+    let temporal = &json["temporal"];
+    assert_eq!(temporal["flicker_at_same_label"], 0.0, "{temporal}");
+    assert_eq!(
+        temporal["pairs"].as_u64().unwrap() + temporal["cuts"].as_u64().unwrap(),
+        5,
+        "{temporal}"
+    );
 }
 
 #[test]

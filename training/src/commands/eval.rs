@@ -57,6 +57,9 @@ pub fn run(args: &EvalArgs) -> Result<()> {
             println!("  {weather:36} {:8.1} {:18.1}", 100.0 * scores.miou, 100.0 * scores.pixel_accuracy);
         }
     }
+    if let Some(temporal) = &report.temporal {
+        println!("\n{}", temporal.table());
+    }
     write(args, &report, subject.classes())
 }
 
@@ -84,6 +87,7 @@ fn options(args: &EvalArgs) -> Result<EvalOptions> {
         views: (args.flip || !args.scales.is_empty()).then_some(Views { flip: args.flip, scales }),
         worst,
         weather: args.weather,
+        clip: args.clip,
     })
 }
 

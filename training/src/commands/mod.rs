@@ -1,5 +1,6 @@
 //! What the program does for each of its commands.
 
+mod compare;
 mod data;
 mod eval;
 mod explain;
@@ -35,6 +36,7 @@ pub fn run(args: Args) -> Result<()> {
         Command::Quantize(args) => quantize::run(&args),
         Command::Synth(args) => synth(&args),
         Command::Nets(args) => nets::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Data(args) => data::run(&args),
     }
 }

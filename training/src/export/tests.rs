@@ -183,6 +183,11 @@ fn every_net_gives_a_file_that_agrees_with_it_at_sizes_it_was_not_recorded_at() 
 
         let model = Model::from_bytes("x".into(), Cow::Owned(exported.bytes.clone()), None).unwrap();
         assert_eq!(model.contract, exported.contract);
+        // what the file costs is what its configuration says
+        let (w, h) = (4 * m as usize, 3 * m as usize);
+        let (found, said) = (crate::onnx_cost::cost(&model, w, h).unwrap(), config.cost(5, h, w));
+        assert_eq!(found.macs, said.macs, "{config:?}");
+        assert!(found.parameters <= said.parameters, "{config:?}: {found:?} {said:?}");
         let golden = model.contract.goldens[0].unpack().unwrap();
         let (w, h) = (2 * m as usize, m as usize);
         let mut tensor = vec![0.0; 3 * w * h];

@@ -1,6 +1,7 @@
 //! Pictures about a run and its measures: curves, a confusion matrix, calibration, predictions beside truth, and why they are so. All PNG, with
 //! a font of their own, so that they look the same on a machine without any.
 
+mod accuracy;
 mod confusion;
 mod curves;
 mod explanation;
@@ -9,6 +10,7 @@ mod rates;
 mod reliability;
 mod sheet;
 
+pub use accuracy::accuracy;
 pub use confusion::confusion;
 pub use curves::curves;
 pub use explanation::{Tile, explanation, tile, tiles};
@@ -157,6 +159,32 @@ mod tests {
             rates(points, None, &path).unwrap();
         }
         assert_eq!(orange(&path), 0);
+    }
+
+    #[test]
+    fn accuracy_over_cost_is_drawn_whatever_is_known() {
+        use crate::compare::{Point, Split};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("accuracy.png");
+        let point = |name: &str, ours, parameters, gmacs| Point {
+            name: name.into(),
+            ours,
+            miou: 60.0,
+            split: Split::Val,
+            size: None,
+            besides: String::new(),
+            parameters,
+            gmacs,
+            source: "here".into(),
+        };
+        accuracy(&[], (480, 352), &path).unwrap();
+        let empty = ink(&path, [255; 3]);
+        let points = [point("one", true, Some(1e6), Some(2.0)), point("two", false, Some(1e6), None)];
+        accuracy(&points, (480, 352), &path).unwrap();
+        assert!(ink(&path, [255; 3]) > empty);
+        let picture = image::open(&path).unwrap().into_rgb8();
+        let blue = picture.pixels().filter(|p| p.0 == [BLUE.0, BLUE.1, BLUE.2]).count();
+        assert!(blue > 200, "ours is a filled mark in both charts and in the legend: {blue}");
     }
 
     #[test]

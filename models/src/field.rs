@@ -1,6 +1,12 @@
-//! Fields of motion: for every cell of a coarse grid, where in another frame the same thing is.
+//! Fields of motion: for every cell of a coarse grid, where in another frame the same thing is; class maps moved by them, and
+//! how much they flicker.
 
-use crate::frame::ClassMap;
+/// A residual above this (of 255) that motion cannot explain is another scene.
+const CUT_RESIDUAL: f64 = 20.0;
+/// With this share of cells whose motion does not hold it is one at a smaller residual too.
+const CUT_UNSURE: f64 = 0.5;
+/// The smaller residual.
+const CUT_RESIDUAL_IF_UNSURE: f64 = 10.0;
 
 /// Where the content of each cell of a frame lies in another frame: displacements in shares of width and height, so that a
 /// field fits class maps of any size.
@@ -111,6 +117,12 @@ impl Field {
         self.sure.iter().filter(|s| !**s).count() as f64 / self.sure.len() as f64
     }
 
+    /// Whether another scene begins: what is seen is not explained by the motion. `residual` is the mean difference of luma
+    /// (0-255) between this field's frame and the other one moved onto it.
+    pub fn is_cut(&self, residual: f64) -> bool {
+        residual > CUT_RESIDUAL || (residual > CUT_RESIDUAL_IF_UNSURE && self.unsure() > CUT_UNSURE)
+    }
+
     /// Mean length of the shifts, in shares of the width or height.
     pub fn length(&self) -> f64 {
         let sum: f64 = self.shifts.iter().map(|s| f64::from(s[0].hypot(s[1]))).sum();
@@ -214,11 +226,27 @@ impl Warper {
         }
     }
 
-    /// The class map that `map` becomes when its content moves as the field says.
-    pub fn map(&mut self, field: &Field, map: &ClassMap) -> ClassMap {
-        let mut ids = vec![0; map.ids.len()];
-        self.each(field, map.width as usize, map.height as usize, |run| run.copy(&map.ids, &mut ids));
-        ClassMap { ids, ..*map }
+    /// The ids that a class map of `width` times `height` becomes when its content moves as the field says.
+    ///
+    /// # Panics
+    /// If there are not as many ids as pixels.
+    pub fn map(&mut self, field: &Field, ids: &[u8], (width, height): (usize, usize)) -> Vec<u8> {
+        assert_eq!(ids.len(), width * height, "one id a pixel");
+        let mut moved = vec![0; ids.len()];
+        self.each(field, width, height, |run| run.copy(ids, &mut moved));
+        moved
+    }
+
+    /// Flicker between two class maps of one size: the share (0-1) of the pixels of `ids` whose class is not that of the map
+    /// before, moved as the field from `ids` to `before` says.
+    ///
+    /// # Panics
+    /// If the maps are of other sizes.
+    pub fn flicker(&mut self, field: &Field, before: &[u8], ids: &[u8], (width, height): (usize, usize)) -> f64 {
+        assert!(before.len() == ids.len() && ids.len() == width * height, "two maps of one size");
+        let mut changed = 0_usize;
+        self.each(field, width, height, |run| changed += run.differing(before, ids));
+        changed as f64 / ids.len().max(1) as f64
     }
 }
 
@@ -236,11 +264,13 @@ fn tile_middle(tile: usize, side: usize, pixels: usize) -> f32 {
 
 impl Run {
     /// The places that the pixels come from and go to.
+    #[inline]
     pub fn places(self) -> impl Iterator<Item = (usize, usize)> {
         (0..self.length).map(move |i| (self.from + i, self.to + i))
     }
 
     /// Takes them from one map into the other.
+    #[inline]
     pub fn copy(self, from: &[u8], to: &mut [u8]) {
         // Of known length, four bytes are one load and one store.
         match self.length {
@@ -250,6 +280,7 @@ impl Run {
     }
 
     /// How many of them are of another class where they come from than where they go.
+    #[inline]
     pub fn differing(self, from: &[u8], to: &[u8]) -> usize {
         let differ = |(a, b): (&u8, &u8)| usize::from(a != b);
         match self.length {
@@ -274,22 +305,24 @@ mod tests {
         }
     }
 
-    fn picture(width: u32, height: u32) -> ClassMap {
-        let ids = (0..width * height).map(|i| (i * 7 % 251) as u8).collect();
-        ClassMap { width, height, ids }
+    fn picture(width: usize, height: usize) -> Vec<u8> {
+        (0..width * height).map(|i| (i * 7 % 251) as u8).collect()
     }
 
     #[test]
     fn a_still_field_leaves_the_map_as_it_is() {
         for (width, height) in [(1, 1), (7, 3), (544, 320), (33, 65)] {
             let map = picture(width, height);
-            assert_eq!(Warper::default().map(&Field::still(5, 4), &map), map, "{width}x{height}");
+            assert_eq!(
+                Warper::default().map(&Field::still(5, 4), &map, (width, height)),
+                map,
+                "{width}x{height}"
+            );
         }
     }
 
     /// What [`Warper::each`] does, a pixel at a time.
-    fn warp_reference(field: &Field, map: &ClassMap) -> Vec<u8> {
-        let (width, height) = (map.width as usize, map.height as usize);
+    fn warp_reference(field: &Field, map: &[u8], (width, height): (usize, usize)) -> Vec<u8> {
         let tile = (
             if width >= RUN * field.width { RUN } else { 1 },
             (height / field.height).clamp(1, RUN),
@@ -299,7 +332,7 @@ mod tests {
             let place = |at: usize, shift: f32, pixels: usize| {
                 (at as f32 + (shift * pixels as f32 + 0.5).floor()).clamp(0.0, pixels as f32 - 1.0) as usize
             };
-            map.ids[place(y, dy, height) * width + place(x, dx, width)]
+            map[place(y, dy, height) * width + place(x, dx, width)]
         });
         ids.collect()
     }
@@ -314,9 +347,9 @@ mod tests {
                     *shift = [(i as f32 * 0.7).sin() * 0.2, (i as f32 * 1.3).cos() * 1.1];
                 }
                 field.shifts[0] = [1e12, -1e12];
-                let warped = Warper::default().map(&field, &map);
-                let wanted = warp_reference(&field, &map);
-                let wrong = warped.ids.iter().zip(&wanted).filter(|(a, b)| a != b).count();
+                let warped = Warper::default().map(&field, &map, (width, height));
+                let wanted = warp_reference(&field, &map, (width, height));
+                let wrong = warped.iter().zip(&wanted).filter(|(a, b)| a != b).count();
                 // The order in which rows and columns are mixed may round another way.
                 assert!(
                     wrong * 1000 <= wanted.len(),
@@ -330,13 +363,24 @@ mod tests {
     #[test]
     fn a_shift_moves_whole_pixels_and_repeats_the_edge() {
         let map = picture(10, 4);
-        let warped = Warper::default().map(&moved(5, 2, [0.2, -0.25]), &map);
+        let warped = Warper::default().map(&moved(5, 2, [0.2, -0.25]), &map, (10, 4));
         for y in 0..4_usize {
             for x in 0..10_usize {
                 let from = y.saturating_sub(1) * 10 + (x + 2).min(9);
-                assert_eq!(warped.ids[y * 10 + x], map.ids[from], "{x},{y}");
+                assert_eq!(warped[y * 10 + x], map[from], "{x},{y}");
             }
         }
+    }
+
+    #[test]
+    fn what_moved_with_the_picture_does_not_flicker_and_what_changed_does() {
+        let before = picture(10, 4);
+        let field = moved(5, 2, [0.2, 0.0]);
+        let mut now = Warper::default().map(&field, &before, (10, 4));
+        assert_eq!(Warper::default().flicker(&field, &before, &now, (10, 4)), 0.0);
+        now[3] = 255;
+        now[17] = 255;
+        assert_eq!(Warper::default().flicker(&field, &before, &now, (10, 4)), 0.05);
     }
 
     #[test]
