@@ -210,6 +210,7 @@ impl Segmenter for Memory {
             width: 64,
             height: 48,
             values: Values::U8(Buffer::from(vec![0; 64 * 48])),
+            confidence: None,
         })
     }
 
