@@ -64,14 +64,15 @@ fn is_product(op: &str) -> bool {
 }
 
 /// Numbers of weights and biases: constants of floats, and of integers that stand for floats; not shapes, and not the scales and
-/// zero points of quantization.
+/// zero points of quantization or the factors of a resize.
 fn parameters(constants: &[TensorProto], nodes: &[NodeProto]) -> usize {
     let quantizing = || {
         nodes
             .iter()
             .filter(|n| n.op_type.ends_with("QuantizeLinear") || n.op_type == "DequantizeLinear")
     };
-    let scales: HashSet<&String> = quantizing().flat_map(|n| n.input.iter().skip(1)).collect();
+    let resizing = nodes.iter().filter(|n| n.op_type == "Resize");
+    let scales: HashSet<&String> = quantizing().chain(resizing).flat_map(|n| n.input.iter().skip(1)).collect();
     let integers: HashSet<&String> = quantizing().filter_map(|n| n.input.first()).collect();
     let learnt = |tensor: &&TensorProto| match tensor.data_type {
         data_type::FLOAT | data_type::FLOAT16 => !scales.contains(&tensor.name),

@@ -240,7 +240,7 @@ mod tests {
         let top = HEAD + 3 * LEGEND; // eleven classes at ten a line, and the scale
         let high = CAPTION + 40 + GAP;
         assert_eq!((sheet.width() as usize, sheet.height() as usize), (COLUMNS * wide, top + 3 * high));
-        let bright = sheet.get_pixel((26 + SCALE) as u32, (top - LEGEND + 15) as u32).0;
+        let bright = sheet.get_pixel((25 + SCALE) as u32, (top - LEGEND + 15) as u32).0;
         assert_eq!(bright, heat(1.0), "the scale of heat");
         for (i, tile) in found.iter().enumerate() {
             let (x, y) = (i % COLUMNS * wide, top + i / COLUMNS * high);
