@@ -25,7 +25,7 @@ struct Shake;
 impl ModuleMapper for Shake {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         param.map(|t| {
-            let noise = t.random_like(Distribution::Uniform(-0.3, 0.3));
+            let noise = t.random_like(Distribution::Uniform(-0.2, 0.2));
             t + noise
         })
     }

@@ -139,6 +139,8 @@ fn quantize_says_what_it_wants_before_it_works() {
     quantize("text.onnx", "small.onnx", 78, "not an ONNX model");
     quantize("builtin:nothing", "small.onnx", 78, "there are: unet-road");
     quantize("builtin:unet-road", "nowhere/small.onnx", 74, "there is no folder nowhere");
+    let remembering = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/nets/remembering.onnx");
+    quantize(remembering, "small.onnx", 78, "quantize a net without memory");
 }
 
 #[test]
