@@ -1,8 +1,8 @@
 """A training step of the same nets in PyTorch and in maskline-training, in turn.
 
     python3 -m venv /tmp/torch && /tmp/torch/bin/pip install torch==2.9.1 numpy
-    cargo build --release -p maskline-training --example step
-    /tmp/torch/bin/python scripts/compare/torch_step.py target/release/examples/step --threads 2
+    cargo build --release -p maskline-training --example torch_side
+    /tmp/torch/bin/python scripts/compare/torch_step.py target/release/examples/torch_side --threads 2
 
 Forward, cross-entropy without the pixels that have no label, backward, AdamW, on one batch of noise: no pictures are loaded.
 Each side has a process of its own a net, waits while the other one works, and tells the most memory that it had. Both nets have

@@ -2,13 +2,14 @@
 
 use super::events::{Events, Happening};
 use crate::backoff::Waits;
+use crate::config::PipelineConfig;
 use crate::config::serve::StreamConfig;
 use crate::error::{Kind, fault, kind_of};
 use crate::messages::{Event, unknown_classes};
 use crate::overlay::Overlay;
 use crate::panics;
 use crate::pipeline::hosting::{Ear, Hosting, Lender, Look, Looks};
-use crate::pipeline::{Pipeline, check_confidence, open_model, session_options};
+use crate::pipeline::{Pipeline, check_confidence, memory_problem, open_model, session_options};
 use crate::privacy::shown;
 use crate::publish::{CoderOptions, Coders, Outputs, OutputsReport, Publisher, RecordOptions, Screen, View};
 use crate::source::{State, StopFlag};
@@ -246,13 +247,18 @@ impl Stream {
             }
         }
         let pipeline = &new.pipeline;
-        if pipeline.overlay.confidence && !locked(&self.config).pipeline.overlay.confidence {
+        // A model and what is asked of it must fit each other, or the stream would begin anew for ever.
+        let asked = |p: &PipelineConfig| (p.overlay.confidence, p.model.clone(), p.temporal.clone());
+        if asked(pipeline) != asked(&locked(&self.config).pipeline) {
             let model = open_model(pipeline)?;
             let head = model
                 .contract
                 .head(pipeline.model.head.as_deref())
                 .map_err(|e| fault(Kind::Usage, e))?;
             check_confidence(pipeline, head).map_err(|e| fault(Kind::Usage, format!("{e:#}")))?;
+            if let Some((key, line)) = memory_problem(&model.contract, &pipeline.temporal) {
+                return Err(fault(Kind::Usage, format!("{key}: {line}")));
+            }
         }
         self.looks.set(look_of(&new));
         let old = std::mem::replace(&mut *locked(&self.config), new.clone());

@@ -11,6 +11,7 @@ use crate::testing::Brightness;
 use anyhow::Result;
 use maskline_models::{Fit, Model};
 use serde_json::json;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -255,6 +256,19 @@ fn a_confidence_that_the_net_does_not_give_is_refused_before_anything_changes() 
     until("it runs", || shown(&a) > 1);
     let error = host.patch("a", &json!({"overlay": {"confidence": true}})).unwrap_err().to_string();
     assert!(error.contains("exported with --confidence"), "{error}");
+    assert_eq!(a.vitals().frames.connections, 1);
+}
+
+#[test]
+fn a_net_that_remembers_is_not_told_to_leave_frames_out() {
+    crate::panics::keep_quiet();
+    let net = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/nets/remembering.onnx");
+    let text = format!("[model]\nfile = {net:?}\n[execution]\nprovider = \"cpu\"\n{}", stream("a", BALL));
+    let host = Host::start(ServeConfig::parse(&text, Path::new(".")).unwrap()).unwrap();
+    let a = host.stream("a").unwrap();
+    until("it runs", || shown(&a) > 1);
+    let error = host.patch("a", &json!({"temporal": {"every": 2}})).unwrap_err().to_string();
+    assert!(error.contains("must see every frame"), "{error}");
     assert_eq!(a.vitals().frames.connections, 1);
 }
 

@@ -1,5 +1,5 @@
-//! Class maps carried between inferred frames. The net runs on key frames only; the frames between get the key frames' maps,
-//! moved as the picture moved.
+//! What lies between frames: class maps carried from inferred frames to those between them, moved as the picture moved, and
+//! cuts, at which a net with a memory forgets.
 //!
 //! Before the net, [`MotionEstimator`] finds what moved and [`KeyPicker`] decides what is inferred; behind it, [`Carrier`] gives
 //! the other frames their maps.

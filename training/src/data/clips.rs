@@ -19,16 +19,17 @@ pub fn clips_of<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<Range<usize
     let mut all = Vec::new();
     for video in frames.chunk_by(|a, b| a.is_some() && a.map(|f| f.0) == b.map(|f| f.0)) {
         let begin = all.last().map_or(0, |clip: &Range<usize>| clip.end);
-        let steps: Vec<u64> = video
+        // Numbers that do not grow are another clip's: names without leading zeros are not in the order of their numbers.
+        let steps: Vec<Option<u64>> = video
             .windows(2)
-            .map(|pair| number(pair[1]).saturating_sub(number(pair[0])))
+            .map(|pair| number(pair[1]).checked_sub(number(pair[0])).filter(|step| *step > 0))
             .collect();
-        let mut sorted = steps.clone();
+        let mut sorted: Vec<u64> = steps.iter().flatten().copied().collect();
         sorted.sort_unstable();
         let usual = sorted.get(sorted.len() / 2).copied().unwrap_or(0);
         let mut from = begin;
         for (place, step) in (begin + 1..).zip(steps) {
-            if step > GAP * usual {
+            if step.is_none_or(|step| step > GAP.saturating_mul(usual)) {
                 all.push(from..place);
                 from = place;
             }
@@ -98,6 +99,7 @@ mod tests {
         ];
         assert_eq!(clips(&samples(&names)), [0..3, 3..6, 6..8, 8..9, 9..10, 10..11, 11..12]);
         assert_eq!(clips(&samples(&["7", "b"])), [0..1, 1..2]);
+        assert_eq!(clips(&samples(&["f_1", "f_10", "f_11", "f_12", "f_2", "f_3"])), [0..1, 1..4, 4..6]);
         assert!(clips(&[]).is_empty());
     }
 

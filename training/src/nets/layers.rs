@@ -34,6 +34,11 @@ impl Conv {
         }
     }
 
+    /// Whether its weights get gradients.
+    fn learns(&self) -> bool {
+        self.weight.val().is_require_grad()
+    }
+
     /// `[n, in, h, w]` to `[n, out, h, w]`
     pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         ops::conv2d(x, self.weight.val(), self.bias.as_ref().map(Param::val))
@@ -241,7 +246,8 @@ impl Residual {
 
     /// `[n, c, h, w]` to the same
     pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        if self.survival == 1.0 || !x.device().is_autodiff() {
+        // A frozen block, or one that is only looked at, is whole too.
+        if self.survival == 1.0 || !self.second.conv.learns() {
             return self.second.forward_add(self.first.forward(x.clone()), x);
         }
         // Of the device's generator, as dropout: the seed of the step decides.

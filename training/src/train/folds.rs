@@ -104,9 +104,16 @@ pub fn drives(config: &RunConfig) -> Result<Vec<String>> {
 /// The configuration that learns without a drive and measures on it, and how many pictures it measures on.
 ///
 /// # Errors
-/// If nothing is left to learn from, or the drive has no pictures (exit code 78).
+/// If nothing is left to learn from, the drive has no pictures, or a net that has seen the drive has a say (exit code 78).
 pub fn without(config: &RunConfig, drive: &str) -> Result<(RunConfig, usize)> {
+    for (found, key) in [(config.init.is_some(), "init"), (config.distill.is_some(), "[distill]")] {
+        if found {
+            let line = format!("found {key}, wanted none for folds: a net that learned from all drives would tell of the one held out");
+            return Err(fault(Kind::Config, line));
+        }
+    }
     let mut fold = config.clone();
+    fold.train.patience = None; // the drive itself would choose where to end
     fold.name = format!("{}-without-{}", config.name, drive.trim_end_matches('_'));
     (fold.data, fold.validation) = (Vec::new(), Vec::new());
     let mut pictures = 0;
@@ -183,6 +190,16 @@ fn fold(config: &RunConfig, out: &Path, options: &Options) -> Result<Option<Prog
     if folder.is_finished() {
         let head = Checkpoint::read(&folder.last())?.head;
         same_run(&head, config)?;
+        let length = |config: &RunConfig| (config.train.epochs, config.train.max_minutes);
+        if length(&head.config) != length(config) {
+            let line = format!(
+                "the fold in {} was trained for {} epochs, wanted {}: ask for as many, or name another --out",
+                out.display(),
+                head.config.train.epochs,
+                config.train.epochs
+            );
+            return Err(fault(Kind::Config, line));
+        }
         return Ok(Some(head.progress));
     }
     let options = Options {

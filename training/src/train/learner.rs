@@ -174,8 +174,9 @@ impl Learner {
         let mut gradients = GradientsAccumulator::new();
         let mut sum = 0.0;
         let shares = self.shares(&batches);
+        let even = 1.0 / batches.len() as f32;
         for (batch, share) in batches.into_iter().zip(shares) {
-            let loss = self.loss(batch, share).mul_scalar(share);
+            let loss = self.loss(batch, share, even);
             let value: f32 = loss.clone().into_scalar();
             if !value.is_finite() {
                 return Err(fault(
@@ -223,24 +224,23 @@ impl Learner {
 
     /// The mean loss of all frames of a batch's sequences, each of which begins with nothing remembered: what one frame gets wrong is
     /// traced back through those before it (truncated back-propagation through time, Williams and Peng 1990). What there is for a
-    /// discriminator to learn from it counts `share`.
-    fn loss(&mut self, batch: Batch, share: f32) -> Tensor<1> {
+    /// discriminator to learn from it counts `share`, as the labelled pixels do; what a teacher says of all pixels counts `even`.
+    fn loss(&mut self, batch: Batch, share: f32, even: f32) -> Tensor<1> {
         let frames = batch.frames as f32;
         let (mut state, mut sum) = (None, None);
         for frame in batch.into_frames() {
-            let (loss, next) = self.frame_loss(frame, state, share / frames);
+            let (loss, next) = self.frame_loss(frame, state, [share, even].map(|s| s / frames));
             state = next;
             sum = Some(match sum {
                 Some(sum) => sum + loss,
                 None => loss,
             });
         }
-        let sum: Tensor<1> = sum.expect("a sequence has at least one frame");
-        if frames == 1.0 { sum } else { sum.div_scalar(frames) }
+        sum.expect("a sequence has at least one frame")
     }
 
     /// The loss of one frame of each sequence after those that left `state`, and the next state.
-    fn frame_loss(&mut self, batch: Batch, state: Option<Tensor<4>>, share: f32) -> (Tensor<1>, Option<Tensor<4>>) {
+    fn frame_loss(&mut self, batch: Batch, state: Option<Tensor<4>>, [share, even]: [f32; 2]) -> (Tensor<1>, Option<Tensor<4>>) {
         let (n, h, w) = (batch.count, batch.height, batch.width);
         let images = Tensor::<4>::from_data(TensorData::new(batch.images, [n, 3, h, w]), &self.device);
         let labels = |labels: Vec<u8>| {
@@ -262,8 +262,9 @@ impl Learner {
         if let Some((second, blend)) = &second {
             loss = loss.mul_scalar(1.0 - blend) + against(second.clone()).mul_scalar(*blend);
         }
+        let mut extra = None;
         if let Some(teacher) = &self.teacher {
-            loss = loss + teacher.loss(images.clone(), logits.clone());
+            extra = Some(teacher.loss(images.clone(), logits.clone()).mul_scalar(even));
         }
         if let Some(adversary) = &mut self.adversary {
             let classes = logits.dims()[1];
@@ -275,6 +276,7 @@ impl Learner {
             adversary.study(images.clone(), truth, maps.clone().detach(), share);
             loss = loss + adversary.fool(images, maps);
         }
-        (loss, state)
+        loss = loss.mul_scalar(share);
+        (extra.map_or(loss.clone(), |extra| loss + extra), state)
     }
 }

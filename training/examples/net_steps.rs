@@ -1,4 +1,4 @@
-//! Times a training step of every net in turn: `cargo run --release -p maskline-training --example steps`.
+//! Times a training step of every net in turn: `cargo run --release -p maskline-training --example net_steps`.
 
 use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
 use maskline_training::loss::LossConfig;

@@ -1,5 +1,5 @@
 //! Training steps on request, for comparing them with those of another library (scripts/compare/torch_step.py):
-//! `cargo run --release -p maskline-training --example step -- NET THREADS BATCH WIDTH HEIGHT`, NET being `unet` or `fpn` with a
+//! `cargo run --release -p maskline-training --example torch_side -- NET THREADS BATCH WIDTH HEIGHT`, NET being `unet` or `fpn` with a
 //! stem of stride 2.
 //!
 //! First it says how many parameters the net has. Then for every line of standard input, a number of steps, it makes so many and
@@ -18,7 +18,7 @@ const CLASSES: usize = 11;
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [net, sizes @ ..] = &args[..] else {
-        bail!("usage: step NET THREADS BATCH WIDTH HEIGHT")
+        bail!("usage: torch_side NET THREADS BATCH WIDTH HEIGHT")
     };
     let sizes = sizes
         .iter()
@@ -26,7 +26,7 @@ fn main() -> Result<()> {
         .collect::<Result<Vec<_>, _>>()
         .context("wanted numbers")?;
     let [threads, batch, width, height] = sizes[..] else {
-        bail!("usage: step NET THREADS BATCH WIDTH HEIGHT")
+        bail!("usage: torch_side NET THREADS BATCH WIDTH HEIGHT")
     };
     let kind = Kind::ALL.into_iter().find(|k| k.name() == net).context("there is no such net")?;
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
