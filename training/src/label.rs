@@ -1,7 +1,7 @@
 //! Labels by a model wherever it is sure of itself, for learning from pictures that nobody has labelled (Lee 2013).
 
-use crate::data::{ClassTable, clips_of, pictures, read_picture, write_ids};
-use crate::error::{Kind, fault, io_fault};
+use crate::data::{ClassTable, clips_of, new_folder, pictures, read_picture, write_ids};
+use crate::error::{Kind, fault};
 use crate::eval::Subject;
 use crate::metrics::{IGNORE, scored_names};
 use crate::predict::{NO_SCORES, predict, softmax};
@@ -35,7 +35,7 @@ pub struct Labelled {
 ///
 /// # Errors
 /// Pictures that cannot be read (exit code 65), a model without scores or without an ignored class (78), or files that cannot be
-/// written (74).
+/// written (74), into a folder that holds something (64).
 pub fn label(subject: &mut Subject, images: &Path, out: &Path, certainty: Certainty, size: Option<(u32, u32)>) -> Result<Labelled> {
     let Subject::Net {
         segmenter, input, classes, ..
@@ -49,13 +49,7 @@ pub fn label(subject: &mut Subject, images: &Path, out: &Path, certainty: Certai
     let unsure_id = ignored_id(classes)?;
     let table = ClassTable::new(classes);
     let all = pictures(images)?;
-    std::fs::create_dir_all(out).map_err(|e| io_fault("make the folder", out, e))?;
-    if std::fs::canonicalize(out).ok() == std::fs::canonicalize(images).ok() {
-        return Err(fault(
-            Kind::Usage,
-            "--out is the folder of the pictures: name another one, or labels would replace them",
-        ));
-    }
+    new_folder(out)?;
     let mut counts = [0_u64; 256];
     let clips = clips_of(all.iter().map(|(name, _)| name.as_ref()));
     for (number, (name, path)) in all.iter().enumerate() {

@@ -479,6 +479,23 @@ fn a_net_explains_itself_on_sheets() {
     // without labels, and the same picture twice
     let text = program(&["explain", "run/best.ckpt", "images/001.png", "images/001.png", "-o", "plain"], at);
     assert!(!text.contains("wrong") && at.join("plain/001-2.png").is_file(), "{text}");
+
+    // what is there stays there
+    for args in [
+        &["explain", "run/best.ckpt", "images/001.png", "--out", "plain"][..],
+        &["label", "run/best.ckpt", "--images", "images", "--out", "labels"],
+        &["export", "run/best.ckpt", "--out", "run/best.ckpt"],
+    ] {
+        let before = std::fs::read(at.join("run/best.ckpt")).unwrap();
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_maskline-training"))
+            .args(args)
+            .current_dir(at)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(64) && text.contains("--out is "), "{args:?}: {text}");
+        assert!(std::fs::read(at.join("run/best.ckpt")).unwrap() == before);
+    }
 }
 
 #[test]

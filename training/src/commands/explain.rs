@@ -3,8 +3,8 @@
 use super::export::measured;
 use crate::checkpoint::Checkpoint;
 use crate::cli::ExplainArgs;
-use crate::data::{Sample, Source, read_picture};
-use crate::error::{Kind, fault, io_fault};
+use crate::data::{Sample, Source, new_folder, read_picture};
+use crate::error::{Kind, fault};
 use crate::explain::{Explainer, Explanation, Question};
 use crate::metrics::IGNORE;
 use crate::{device, plots};
@@ -28,7 +28,7 @@ pub fn run(args: &ExplainArgs) -> Result<()> {
         size: args.size.map(|s| (s.width, s.height)),
     };
     let samples = samples(args, &checkpoint)?;
-    std::fs::create_dir_all(&args.out).map_err(|e| io_fault("write", &args.out, e))?;
+    new_folder(&args.out)?;
     println!(
         "{} ({}), confidence at temperature {temperature:.3}",
         config.name,

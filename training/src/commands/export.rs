@@ -9,6 +9,7 @@ use crate::export::{ExportOptions, Form, Outputs, Picture, export, golden_size};
 use anyhow::Result;
 use maskline_models::contract::{CONTRACT_VERSION, Contract, Head, Layout, OutputKind, Provenance, Size};
 use maskline_synth::{Scene, SceneOptions};
+use std::fs::canonicalize;
 use std::path::Path;
 
 /// Exports a checkpoint and prints how well the file agrees with it.
@@ -57,6 +58,12 @@ pub fn run(args: &ExportArgs) -> Result<()> {
             Some(_) => clip(size),
         },
     };
+    if canonicalize(&args.out).is_ok_and(|out| canonicalize(&args.checkpoint).is_ok_and(|from| from == out)) {
+        return Err(fault(
+            Kind::Usage,
+            "--out is the checkpoint itself: name another file, or its weights would be lost",
+        ));
+    }
     let exported = export(&net, &run.config.net, contract, &options)?;
     exported.write(&args.out)?;
     println!("{}: {:.2} MB", args.out.display(), exported.bytes.len() as f64 / 1e6);

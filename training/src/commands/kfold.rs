@@ -37,10 +37,11 @@ pub fn run(args: &KfoldArgs) -> Result<()> {
             "interrupted; everything up to the last step is saved: the same command goes on",
         ));
     };
-    println!("{}", table(&folds));
     let path = args.json.clone().unwrap_or_else(|| options.out.join("kfold.json"));
     let json = serde_json::to_string_pretty(&folds)?;
-    std::fs::write(&path, json + "\n").map_err(|e| io_fault("write", &path, e))
+    std::fs::write(&path, json + "\n").map_err(|e| io_fault("write", &path, e))?;
+    println!("{}", table(&folds));
+    Ok(())
 }
 
 /// A row a fold, then their mean.

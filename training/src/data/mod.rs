@@ -14,7 +14,7 @@ pub use clips::{clips, clips_of, in_order};
 pub use draw::Plan;
 pub use listing::{Pair, pictures};
 pub use loader::{Batch, Loader, Recipe, Second};
-pub use picture::{ClassTable, read_ids, read_picture, write_ids, write_rgb};
+pub use picture::{ClassTable, new_folder, read_ids, read_picture, write_ids, write_rgb};
 
 use crate::config::{DataConfig, DataKind};
 use crate::error::{Kind, fault};

@@ -2,7 +2,7 @@
 
 use super::listing::Pair;
 use super::{Sample, bad};
-use crate::error::io_fault;
+use crate::error::{Kind, fault, io_fault};
 use crate::metrics::IGNORE;
 use crate::scale::{resize_nearest, resize_rgb};
 use anyhow::Result;
@@ -121,6 +121,22 @@ fn scaled(sample: Sample, to: (usize, usize)) -> Result<Sample> {
         height: to.1,
         name: sample.name,
     })
+}
+
+/// Makes a folder for pictures, which may be there but must be empty, so that nothing of anybody is replaced.
+///
+/// # Errors
+/// If it holds something (exit code 64) or cannot be made (74).
+pub fn new_folder(path: &Path) -> Result<()> {
+    std::fs::create_dir_all(path).map_err(|e| io_fault("make the folder", path, e))?;
+    let mut held = std::fs::read_dir(path).map_err(|e| io_fault("read the folder", path, e))?;
+    match held.next() {
+        None => Ok(()),
+        Some(_) => Err(fault(
+            Kind::Usage,
+            format!("--out is {}, which holds files: name a new or an empty folder", path.display()),
+        )),
+    }
 }
 
 /// Width, height and RGB bytes of a PNG or JPEG file.
