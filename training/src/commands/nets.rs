@@ -4,7 +4,7 @@ use super::read_config;
 use crate::cli::{NetsArgs, Size};
 use crate::config::InputConfig;
 use crate::error::{Kind, fault, io_fault};
-use crate::export::{ExportOptions, export};
+use crate::export::{ExportOptions, record};
 use crate::nets::{Encoder, Kind as NetKind, NetConfig};
 use crate::{device, onnx_cost, onnx_time};
 use anyhow::Result;
@@ -237,7 +237,7 @@ fn exported(net: &NetConfig) -> Result<Model> {
     };
     let device = device::choose("cpu").map_err(|e| fault(Kind::Config, e))?;
     let classes = contract.heads[0].scored().count();
-    let exported = export(&net.init(classes, &device), net, contract, &ExportOptions::default())?;
+    let exported = record(&net.init(classes, &device), net, contract, &ExportOptions::default())?;
     let name = exported.contract.name;
     Model::from_bytes(name, Cow::Owned(exported.bytes), None).map_err(|e| fault(Kind::Internal, e))
 }

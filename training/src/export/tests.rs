@@ -405,7 +405,7 @@ fn export_zoo(forward: &dyn Fn(&Zoo, Tensor<4>) -> Tensor<4>, form: Form) -> Res
         form,
         ..ExportOptions::default()
     };
-    export_module(&zoo(), &forward, 4, None, contract(4, (16, 12)), &options)
+    proved(record_module(&zoo(), &forward, 4, None, contract(4, (16, 12)), &options)?)
 }
 
 #[test]
