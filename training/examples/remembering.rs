@@ -7,12 +7,12 @@
 use anyhow::{Context, Result, anyhow};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Distribution, Tensor};
+use maskline_models::Contract;
 use maskline_models::classes::driving_classes;
-use maskline_models::contract::{CONTRACT_VERSION, Channels, Head, InputType, Layout, OutputKind, Resize, Size};
-use maskline_models::{Contract, Input};
 use maskline_synth::{Scene, SceneOptions};
+use maskline_training::config::InputConfig;
 use maskline_training::device;
-use maskline_training::export::{ExportOptions, Picture, export};
+use maskline_training::export::{ExportOptions, Picture, bare_contract, export};
 use maskline_training::nets::{Kind, NetConfig};
 use std::path::PathBuf;
 
@@ -45,38 +45,15 @@ fn main() -> Result<()> {
     device.seed(5);
     let classes = driving_classes();
     let net = config.init(classes.iter().filter(|c| !c.ignore).count(), &device).map(&mut Shake);
+    let input = InputConfig {
+        width: SIZE.0,
+        height: SIZE.1,
+        ..InputConfig::default()
+    };
     let contract = Contract {
-        version: CONTRACT_VERSION,
-        name: "remembering".into(),
         description: "Random weights with a memory, for tests".into(),
         licence: "MIT OR Apache-2.0".into(),
-        input: Input {
-            tensor: String::new(), // the exporter's own
-            layout: Layout::Nchw,
-            channels: Channels::Rgb,
-            dtype: InputType::F32,
-            size: Size::Multiple {
-                of: config.multiple(),
-                width: SIZE.0,
-                height: SIZE.1,
-            },
-            resize: Resize::Stretch,
-            scale: 1.0 / 255.0,
-            mean: [0.485, 0.456, 0.406],
-            std: [0.229, 0.224, 0.225],
-        },
-        heads: vec![Head {
-            name: "classes".into(),
-            tensor: String::new(),
-            kind: OutputKind::ClassIds,
-            layout: Layout::Nchw,
-            confidence: None,
-            temperature: None,
-            classes,
-        }],
-        states: Vec::new(),
-        training: None,
-        goldens: Vec::new(),
+        ..bare_contract("remembering", input.contract_input(config.multiple()), classes)
     };
     let scene = Scene::new(1, &SceneOptions::default());
     let frame = |number: u32| Picture {

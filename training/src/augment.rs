@@ -10,6 +10,7 @@ pub use mix::Mix;
 pub(crate) use mix::mix;
 
 use crate::data::Sample;
+use crate::defaults::is_default;
 use crate::random::Random;
 use maskline_synth::Weather;
 use serde::{Deserialize, Serialize};
@@ -45,7 +46,7 @@ pub struct Augment {
     /// Share of the pictures over which hard weather is painted: night, rain, fog, glare or motion blur, each as often.
     pub weather: f32,
     /// Share of the pictures whose cut is centred on a pixel of a class that is drawn evenly over the classes of the picture.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub balanced: f32,
     /// How pictures of a batch are mixed with each other, if they are.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,10 +55,6 @@ pub struct Augment {
     pub mix_share: f32,
     /// Both parameters of the beta distribution that the share of the other picture is drawn from, in CutMix and mixup.
     pub mix_alpha: f32,
-}
-
-fn is_zero(value: &f32) -> bool {
-    *value == 0.0
 }
 
 impl Default for Augment {

@@ -4,6 +4,7 @@
 mod problems;
 
 use crate::augment::Augment;
+use crate::defaults::is_default;
 use crate::freeze::{self, FreezeConfig};
 use crate::loss::LossConfig;
 use crate::nets::{Net, NetConfig};
@@ -91,6 +92,27 @@ pub struct InputConfig {
     pub mean: [f32; 3],
     /// Standard deviation of each channel.
     pub std: [f32; 3],
+}
+
+impl InputConfig {
+    /// The contract's input section for a net whose pictures have sides that are multiples of `of`.
+    pub fn contract_input(&self, of: u32) -> Input {
+        Input {
+            tensor: "image".into(),
+            layout: Layout::Nchw,
+            channels: Channels::Rgb,
+            dtype: InputType::F32,
+            size: Size::Multiple {
+                of,
+                width: self.width,
+                height: self.height,
+            },
+            resize: Resize::Stretch,
+            scale: 1.0 / 255.0,
+            mean: self.mean,
+            std: self.std,
+        }
+    }
 }
 
 impl Default for InputConfig {
@@ -220,7 +242,7 @@ pub struct DataConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub map: Option<PathBuf>,
     /// Which label files (`cityscapes`).
-    #[serde(default, skip_serializing_if = "is_label")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub ids: Ids,
     /// How often each picture is drawn in an epoch; 0.5: a random half of them.
     #[serde(default = "one_f64")]
@@ -318,9 +340,6 @@ pub struct TrainConfig {
 fn is_one(value: &usize) -> bool {
     *value == 1
 }
-fn is_label(ids: &Ids) -> bool {
-    *ids == Ids::Label
-}
 fn one() -> u64 {
     1
 }
@@ -366,21 +385,7 @@ impl RunConfig {
 
     /// The contract's input section for this net.
     pub fn contract_input(&self) -> Input {
-        Input {
-            tensor: "image".into(),
-            layout: Layout::Nchw,
-            channels: Channels::Rgb,
-            dtype: InputType::F32,
-            size: Size::Multiple {
-                of: self.net.multiple(),
-                width: self.input.width,
-                height: self.input.height,
-            },
-            resize: Resize::Stretch,
-            scale: 1.0 / 255.0,
-            mean: self.input.mean,
-            std: self.input.std,
-        }
+        self.input.contract_input(self.net.multiple())
     }
 
     /// A new net for this run: with a head for auxiliary scores where the loss has a weight for them.

@@ -7,6 +7,7 @@ pub mod commands;
 pub mod compare;
 pub mod config;
 pub mod data;
+mod defaults;
 pub mod device;
 pub mod eval;
 pub mod explain;

@@ -13,6 +13,7 @@ pub use regions::{dice, lovasz};
 pub use weights::{ClassWeights, Scheme};
 
 use crate::data::ClassCount;
+use crate::defaults::is_default;
 use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -39,7 +40,7 @@ pub struct LossConfig {
     /// Weight of the Lovasz-softmax loss (Berman et al. 2018); 0 for none.
     pub lovasz: f32,
     /// Weight of the boundary loss (Kervadec et al. 2019), beside others; 0 for none.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub boundary: f32,
     /// How rare classes are made to count in the cross-entropies and the focal loss.
     pub class_weights: ClassWeights,
@@ -49,10 +50,6 @@ pub struct LossConfig {
     pub effective_beta: f64,
     /// Weight of the same loss on scores of a coarser level of the decoder (deep supervision, Lee et al. 2015); 0 for none.
     pub auxiliary: f32,
-}
-
-fn is_zero(value: &f32) -> bool {
-    *value == 0.0
 }
 
 impl Default for LossConfig {

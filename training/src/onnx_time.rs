@@ -36,7 +36,8 @@ pub fn medians_ms(models: &[&Model], (width, height): (usize, usize), threads: O
     Ok(times.into_iter().map(median).collect())
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// The middle one of times; no number where there are none.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

@@ -5,6 +5,7 @@ mod shrink;
 
 pub use shrink::shrink;
 
+use crate::defaults::is_default;
 use burn::module::{Module, ModuleVisitor, Param, ParamGroup, ParamId};
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
@@ -34,7 +35,7 @@ pub struct OptimizerConfig {
     /// Weight decay of convolution weights; norms and biases have none.
     pub weight_decay: f32,
     /// Weight of the L1 norm of convolution weights; norms and biases have none.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub l1: f32,
     /// Momentum of SGD, first beta of AdamW.
     pub momentum: f32,
@@ -44,10 +45,6 @@ pub struct OptimizerConfig {
     pub clip_norm: f32,
     /// Decay of the moving average of the weights, which is what is measured and exported; 0 for none.
     pub ema: f32,
-}
-
-fn is_zero(value: &f32) -> bool {
-    *value == 0.0
 }
 
 impl Default for OptimizerConfig {

@@ -5,9 +5,9 @@ use crate::cli::ExportArgs;
 use crate::config::DataConfig;
 use crate::device;
 use crate::error::{Kind, fault, io_fault};
-use crate::export::{ExportOptions, Form, Outputs, Picture, export, golden_size};
+use crate::export::{ExportOptions, Form, Outputs, Picture, bare_contract, export, golden_size};
 use anyhow::Result;
-use maskline_models::contract::{CONTRACT_VERSION, Contract, Head, Layout, OutputKind, Provenance, Size};
+use maskline_models::contract::{Contract, Provenance, Size};
 use maskline_synth::{Scene, SceneOptions};
 use std::fs::canonicalize;
 use std::path::Path;
@@ -131,21 +131,8 @@ pub(super) fn measured(path: &Path) -> Result<Measured> {
 fn contract(run: &Run) -> Contract {
     let list = |entries: &[DataConfig]| entries.iter().map(DataConfig::describe).collect::<Vec<_>>();
     Contract {
-        version: CONTRACT_VERSION,
-        name: run.config.name.clone(),
         description: run.config.description.clone(),
         licence: run.config.licence.clone(),
-        input: run.config.contract_input(),
-        heads: vec![Head {
-            name: "classes".into(),
-            tensor: "class_map".into(),
-            kind: OutputKind::ClassIds,
-            layout: Layout::Nchw,
-            confidence: None,
-            temperature: None,
-            classes: run.classes.clone(),
-        }],
-        states: Vec::new(),
         training: Some(Provenance {
             data: list(&run.config.data),
             split: format!("measured on {}", list(&run.config.validation).join("; ")),
@@ -157,6 +144,6 @@ fn contract(run: &Run) -> Contract {
             hours: (run.progress.elapsed_s / 36.0).round() / 100.0,
             quantization: String::new(),
         }),
-        goldens: Vec::new(),
+        ..bare_contract(&run.config.name, run.config.contract_input(), run.classes.clone())
     }
 }

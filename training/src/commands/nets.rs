@@ -4,12 +4,12 @@ use super::read_config;
 use crate::cli::{NetsArgs, Size};
 use crate::config::InputConfig;
 use crate::error::{Kind, fault, io_fault};
-use crate::export::{ExportOptions, record};
+use crate::export::{ExportOptions, bare_contract, record};
 use crate::nets::{Encoder, Kind as NetKind, NetConfig};
 use crate::{device, onnx_cost, onnx_time};
 use anyhow::Result;
-use maskline_models::contract::{CONTRACT_VERSION, Channels, InputType, Layout, OutputKind, Resize, Size as ModelSize};
-use maskline_models::{Contract, Head, Input, Model, classes::driving_classes};
+use maskline_models::contract::Size as ModelSize;
+use maskline_models::{Model, classes::driving_classes};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::path::Path;
@@ -201,40 +201,12 @@ fn time(args: &NetsArgs, nets: &[(String, Net)], rows: &mut [Row]) -> Result<()>
 /// A net with random weights as an ONNX file in memory: weights have no say in its speed.
 fn exported(net: &NetConfig) -> Result<Model> {
     let of = net.multiple();
-    let InputConfig { mean, std, .. } = InputConfig::default();
-    let contract = Contract {
-        version: CONTRACT_VERSION,
-        name: net.kind.name().into(),
-        description: String::new(),
-        licence: String::new(),
-        input: Input {
-            tensor: String::new(),
-            layout: Layout::Nchw,
-            channels: Channels::Rgb,
-            dtype: InputType::F32,
-            size: ModelSize::Multiple {
-                of,
-                width: 2 * of,
-                height: 2 * of,
-            },
-            resize: Resize::Stretch,
-            scale: 1.0 / 255.0,
-            mean,
-            std,
-        },
-        heads: vec![Head {
-            name: "classes".into(),
-            tensor: String::new(),
-            kind: OutputKind::ClassIds,
-            layout: Layout::Nchw,
-            confidence: None,
-            temperature: None,
-            classes: driving_classes(),
-        }],
-        states: Vec::new(),
-        training: None,
-        goldens: Vec::new(),
+    let input = InputConfig {
+        width: 2 * of,
+        height: 2 * of,
+        ..InputConfig::default()
     };
+    let contract = bare_contract(net.kind.name(), input.contract_input(of), driving_classes());
     let device = device::choose("cpu").map_err(|e| fault(Kind::Config, e))?;
     let classes = contract.heads[0].scored().count();
     let exported = record(&net.init(classes, &device), net, contract, &ExportOptions::default())?;

@@ -21,11 +21,11 @@ use crate::onnx_run::OnnxNet;
 use anyhow::Result;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use maskline_models::contract::{Channels, Grid, InputType, Layout, OutputKind, Size, State};
+use maskline_models::contract::{CONTRACT_VERSION, Channels, Grid, InputType, Layout, OutputKind, Size, State};
 use maskline_models::fill::Filler;
 use maskline_models::golden::{Golden, Sample};
 use maskline_models::onnx::append_contract;
-use maskline_models::{Contract, Head, Model};
+use maskline_models::{Class, Contract, Head, Input, Model};
 use parity::Clip;
 use prost::Message;
 use std::borrow::Cow;
@@ -131,6 +131,29 @@ pub fn golden_size(config: &NetConfig, contract: &Contract, form: Form) -> (u32,
 fn nominal(contract: &Contract) -> (u32, u32) {
     match contract.input.size {
         Size::Fixed { width, height } | Size::Multiple { width, height, .. } => (width, height),
+    }
+}
+
+/// A contract with what every export needs and nothing else: one head with these classes.
+pub fn bare_contract(name: &str, input: Input, classes: Vec<Class>) -> Contract {
+    Contract {
+        version: CONTRACT_VERSION,
+        name: name.into(),
+        description: String::new(),
+        licence: String::new(),
+        input,
+        heads: vec![Head {
+            name: "classes".into(),
+            tensor: String::new(), // the exporter's own
+            kind: OutputKind::ClassIds,
+            layout: Layout::Nchw,
+            confidence: None,
+            temperature: None,
+            classes,
+        }],
+        states: Vec::new(),
+        training: None,
+        goldens: Vec::new(),
     }
 }
 

@@ -27,6 +27,7 @@ pub use net::{Net, Seen};
 pub use vgg::{Encoder, PretrainedUnit};
 pub use watch::Watch;
 
+use crate::defaults::is_default;
 use burn::tensor::Device;
 use maskline_models::contract::Grid;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -81,7 +82,7 @@ pub struct NetConfig {
     /// Which net.
     pub kind: Kind,
     /// Whose encoder it has.
-    #[serde(default, skip_serializing_if = "Encoder::is_own")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub encoder: Encoder,
     /// Channels per level, the finest first; each level has half the resolution of the one before. Those of the decoder in a U-Net
     /// whose encoder is not its own.
@@ -109,26 +110,22 @@ pub struct NetConfig {
     pub dropout: f64,
     /// Probability with which the deepest residual block is left out of a training step, feature pyramid net only; the others' falls
     /// evenly towards the first (Huang et al. 2016).
-    #[serde(default, skip_serializing_if = "never")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub stochastic_depth: f64,
     /// Heads of self-attention at the coarsest level, attention U-Net (0 for none) and segformer only. A segformer's other levels
     /// have as many of the same width as their channels hold.
     #[serde(default)]
     pub heads: usize,
     /// Channels of what a convolutional GRU at the coarsest level remembers from frame to frame; 0 for none.
-    #[serde(default, skip_serializing_if = "is_none")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub memory: usize,
     /// Levels with self-attention, counted from the coarsest, segformer only.
-    #[serde(default, skip_serializing_if = "is_none")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub attention_levels: usize,
 }
 
 fn default_widths() -> Vec<usize> {
     vec![24, 48, 96, 128, 160]
-}
-
-fn never(probability: &f64) -> bool {
-    *probability == 0.0
 }
 
 impl<'de> Deserialize<'de> for NetConfig {
@@ -141,10 +138,6 @@ impl Serialize for NetConfig {
     fn serialize<S: Serializer>(&self, writer: S) -> Result<S::Ok, S::Error> {
         Self::serialize(self, writer)
     }
-}
-
-fn is_none(number: &usize) -> bool {
-    *number == 0
 }
 
 fn default_stem_stride() -> usize {

@@ -31,11 +31,6 @@ impl Encoder {
             Self::Vgg16Bn => "vgg16-bn",
         }
     }
-
-    /// For configurations, where it is left out.
-    pub(super) fn is_own(&self) -> bool {
-        *self == Self::Own
-    }
 }
 
 /// Convolutions one after the other, each with what follows it.

@@ -5,6 +5,7 @@ use crate::data::Sample;
 use crate::eval::OnnxSegmenter;
 use crate::metrics::{Confusion, Scores, scored_names};
 use crate::onnx_run::OnnxNet;
+use crate::onnx_time::median;
 use crate::predict::{Prepared, class_map};
 use anyhow::Result;
 use maskline_models::{Class, Model};
@@ -92,9 +93,4 @@ pub fn speed(float: &Model, quantized: &Model, picture: &Prepared) -> Result<Spe
         ratio,
         pairs: PAIRS,
     })
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
