@@ -12,6 +12,7 @@ pub mod device;
 pub mod eval;
 pub mod explain;
 pub mod export;
+pub mod exported;
 pub mod freeze;
 pub mod label;
 pub mod loss;

@@ -1,5 +1,6 @@
 use super::*;
 use crate::nets::{Encoder, Kind as NetKind, Normalisation};
+use crate::weights::Weights;
 use burn::module::{ModuleMapper, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, LayerNorm, LayerNormConfig, PaddingConfig2d};
@@ -98,6 +99,38 @@ fn pictures(width: u32, height: u32) -> Vec<Picture> {
     vec![Picture { width, height, rgb }]
 }
 
+fn learns_on(model: &Model, config: &NetConfig, exported: &Net, classes: usize) {
+    let plain = Device::flex();
+    let without = NetConfig {
+        dropout: 0.0,
+        ..config.clone()
+    };
+    let side = 4 * config.multiple() as usize;
+    let images = Tensor::<4>::random([2, 3, side, side], Distribution::Normal(0.3, 1.5), &plain);
+    let wanted = exported.forward(images.clone());
+    let gap = |found: Tensor<4>| -> f32 {
+        let spread: f32 = wanted.clone().abs().max().into_scalar();
+        let gap: f32 = (found.to_device(&plain) - wanted.clone()).abs().max().into_scalar();
+        gap / spread
+    };
+    let new = without.init(classes, &plain.clone().autodiff());
+    let all = Weights::of(&new.valid()).len();
+    let (new, taken, folded) = crate::exported::Exported::of(model).unwrap().put_into(new, &plain);
+    assert_eq!(
+        (taken, folded.is_empty()),
+        (all, config.normalisation == Normalisation::None),
+        "{config:?}"
+    );
+    assert!(gap(new.valid().forward(images.clone())) < 1e-4, "{config:?}");
+    if !folded.is_empty() {
+        let batch = Tensor::from_inner(images.clone());
+        let settled = folded.settle(new, &batch, &plain);
+        let in_training = gap(settled.forward(batch).inner());
+        assert!(in_training < 0.02, "{config:?}: {in_training}");
+        assert!(gap(settled.valid().forward(images)) < 1e-4, "{config:?}");
+    }
+}
+
 #[test]
 fn every_net_gives_a_file_that_agrees_with_it_at_sizes_it_was_not_recorded_at() {
     let unet = small(NetKind::Unet);
@@ -194,6 +227,9 @@ fn every_net_gives_a_file_that_agrees_with_it_at_sizes_it_was_not_recorded_at() 
         Filler::new(&model.contract.input).fill(&golden.rgb, w, h, &mut tensor);
         let mut run = OnnxNet::open(&model, None).unwrap();
         assert_eq!(run.class_map(&tensor, [1, 3, h, w]).unwrap(), golden.ids);
+
+        // its weights in a new net give the same scores, and in training it computes the same once its normalisations are settled
+        learns_on(&model, &config, &net, 5);
 
         // the confidence is the highest softmax value of the net itself, with the temperature
         let scores = net.forward(Tensor::from_data(TensorData::new(tensor.clone(), [1, 3, h, w]), &Device::flex()));

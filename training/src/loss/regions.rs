@@ -32,8 +32,8 @@ pub fn lovasz(logits: Tensor<4>, labels: Tensor<3, Int>) -> Tensor<1> {
     let shape = logits.dims();
     let ids: Vec<i32> = labels.into_data().iter::<i32>().collect();
     let p = softmax(logits, 1);
-    let values: Vec<f32> = p.clone().inner().into_data().iter::<f32>().collect();
-    let (slopes, constant) = slopes(&values, &ids, shape);
+    let values = p.clone().inner().into_data().convert::<f32>().try_into_vec::<f32>();
+    let (slopes, constant) = slopes(&values.expect("converted above"), &ids, shape);
     // An error is 1 - p at pixels of the class and p at all others: its sign is in the slope, and the ones are the constant.
     (p.clone() * Tensor::from_data(TensorData::new(slopes, shape), &p.device()))
         .sum()
@@ -46,8 +46,8 @@ fn slopes(p: &[f32], ids: &[i32], [n, classes, h, w]: [usize; 4]) -> (Vec<f32>, 
     let of_classes: Vec<Option<Vec<f32>>> = (0..classes)
         .into_par_iter()
         .map(|class| {
-            let at = |i: usize| p[(i / plane * classes + class) * plane + i % plane];
-            class_slopes(at, ids, class as i32)
+            let pictures = (0..n).map(|picture| &p[(picture * classes + class) * plane..][..plane]);
+            class_slopes(pictures.flatten().copied(), ids, class as i32)
         })
         .collect();
     let present = of_classes.iter().flatten().count().max(1) as f32;
@@ -66,28 +66,28 @@ fn slopes(p: &[f32], ids: &[i32], [n, classes, h, w]: [usize; 4]) -> (Vec<f32>, 
     (slopes, constant as f32)
 }
 
-/// The slopes of one class by pixel, below 0 at its own pixels; `None` where it does not occur.
-fn class_slopes(p: impl Fn(usize) -> f32, ids: &[i32], class: i32) -> Option<Vec<f32>> {
+/// The slopes of one class, whose probabilities are `p`, by pixel: below 0 at its own pixels; `None` where it does not occur.
+fn class_slopes(p: impl Iterator<Item = f32>, ids: &[i32], class: i32) -> Option<Vec<f32>> {
     let own = ids.iter().filter(|id| **id == class).count() as f64;
     if own == 0.0 {
         return None;
     }
-    // Bits of positive floats are in the order of their values: one integer sorts by falling error, then by pixel.
-    let mut order: Vec<u64> = ids
-        .iter()
-        .enumerate()
-        .filter(|(_, id)| **id != i32::from(IGNORE))
-        .map(|(i, id)| {
-            let p = p(i).clamp(0.0, 1.0);
-            let error = if *id == class { 1.0 - p } else { p };
-            u64::from(!error.to_bits()) << 32 | i as u64
-        })
-        .collect();
-    order.sort_unstable();
+    let mut order: Vec<(u32, u32)> = Vec::with_capacity(ids.len()); // by falling error, with the pixel
+    order.extend(
+        (0..)
+            .zip(ids.iter().zip(p))
+            .filter(|(_, (id, _))| **id != i32::from(IGNORE))
+            .map(|(i, (id, p))| {
+                let p = p.clamp(0.0, 1.0);
+                let error: f32 = if *id == class { 1.0 - p } else { p };
+                (!error.to_bits(), i) // the bits of positive floats are in the order of their values
+            }),
+    );
+    radsort::sort_by_key(&mut order, |(error, _)| *error);
     let mut slopes = vec![0.0; ids.len()];
     let (mut missed, mut alarms, mut before) = (0.0, 0.0, 0.0);
-    for key in order {
-        let i = (key & u64::from(u32::MAX)) as usize;
+    for (_, i) in order {
+        let i = i as usize;
         let mine = ids[i] == class;
         if mine {
             missed += 1.0;

@@ -6,6 +6,7 @@ use crate::checkpoint::{Checkpoint, Parts};
 use crate::config::RunConfig;
 use crate::data::Batch;
 use crate::error::{Kind, fault};
+use crate::exported::{self, Exported, Folded};
 use crate::freeze;
 use crate::metrics::IGNORE;
 use crate::nets::{Net, Seen};
@@ -31,6 +32,7 @@ pub(super) struct Learner {
     teacher: Option<Teacher>,
     class_weights: Option<Vec<f32>>,
     weights: Option<Tensor<1>>, // the same on the device
+    folded: Folded,             // what the first batch settles
     device: Device,             // with autodiff
 }
 
@@ -76,6 +78,7 @@ impl Learner {
             teacher: teacher.transpose()?,
             weights: class_weights.as_ref().map(|w| Tensor::from_floats(w.as_slice(), &device)),
             class_weights,
+            folded: Folded::default(),
             device,
         };
         if checkpoint.is_none() {
@@ -88,28 +91,40 @@ impl Learner {
         self.average = (self.config.optimizer.ema > 0.0).then(|| Weights::of(&self.net.valid()));
     }
 
-    /// Takes the tensors of another checkpoint wherever name and shape agree; gives how many of how many.
+    /// Takes the tensors of another checkpoint or of an exported model wherever name and shape agree; gives how many of how many.
     ///
     /// # Errors
-    /// If none does (exit code 78).
+    /// If it cannot be read, is quantized, or none of them does (exit code 78).
     pub(super) fn take_weights(&mut self, path: &Path) -> Result<(usize, usize)> {
         let plain = self.device.clone().without_autodiff();
-        let other = Weights::of(&Checkpoint::read(path)?.best_net(&plain)?);
         let all = Weights::of(&self.net.valid()).len();
-        let (net, taken) = other.put_into(self.net.clone());
+        let net = self.net.clone();
+        let (net, taken) = if exported::is_model(path) {
+            let (net, taken, folded) = Exported::read(path)?.put_into(net, &plain);
+            self.folded = folded;
+            (net, taken)
+        } else {
+            Weights::of(&Checkpoint::read(path)?.best_net(&plain)?).put_into(net)
+        };
         if taken == 0 {
             return Err(fault(
                 Kind::Config,
-                format!(
-                    "init = {}: none of its {} tensors has a name and shape of this net",
-                    path.display(),
-                    other.len()
-                ),
+                format!("init = {}: none of its tensors has a name and shape of this net", path.display()),
             ));
         }
         self.net = net;
         self.begin_average();
         Ok((taken, all))
+    }
+
+    /// What an exported model has folded gets the statistics of the first pictures `[n, 3, h, w]` that come by.
+    fn settle(&mut self, images: &Tensor<4>) {
+        let folded = std::mem::take(&mut self.folded);
+        if !folded.is_empty() {
+            let plain = self.device.clone().without_autodiff();
+            self.net = folded.settle(self.net.clone(), images, &plain);
+            self.begin_average();
+        }
     }
 
     /// Fills the encoder with weights from elsewhere; gives how many tensors they were.
@@ -243,6 +258,7 @@ impl Learner {
     fn frame_loss(&mut self, batch: Batch, state: Option<Tensor<4>>, [share, even]: [f32; 2]) -> (Tensor<1>, Option<Tensor<4>>) {
         let (n, h, w) = (batch.count, batch.height, batch.width);
         let images = Tensor::<4>::from_data(TensorData::new(batch.images, [n, 3, h, w]), &self.device);
+        self.settle(&images);
         let labels = |labels: Vec<u8>| {
             let labels: Vec<i32> = labels.into_iter().map(i32::from).collect();
             Tensor::<3, Int>::from_data(TensorData::new(labels, [n, h, w]), &self.device)
