@@ -1,6 +1,6 @@
 //! Arguments and help only; what they do is in [`crate::commands`].
 
-use crate::config::{DataConfig, DataKind};
+use crate::config::{DataConfig, DataKind, TrainConfig};
 use crate::error::{Kind, fault};
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -45,6 +45,41 @@ pub enum Command {
     Data(DataArgs),
 }
 
+/// What computes.
+#[derive(Debug, clap::Args)]
+pub struct Compute {
+    /// Where tensors live: cpu or cuda
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
+    /// Threads for the arithmetic [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1024))]
+    pub threads: Option<usize>,
+}
+
+/// How long a run learns.
+#[derive(Debug, clap::Args)]
+pub struct Length {
+    /// Epochs of a run, in place of the configuration's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub epochs: Option<u32>,
+    /// Minutes after which a run ends, in place of the configuration's
+    #[arg(long, value_name = "M", value_parser = minutes)]
+    pub max_minutes: Option<f64>,
+}
+
+fn minutes(text: &str) -> Result<f64, String> {
+    let minutes = text.parse().ok().filter(|m: &f64| m.is_finite() && *m > 0.0);
+    minutes.ok_or_else(|| "wanted a number of minutes above 0".into())
+}
+
+impl Length {
+    /// Puts what was asked for in place of what the configuration says.
+    pub fn put_into(&self, config: &mut TrainConfig) {
+        config.epochs = self.epochs.unwrap_or(config.epochs);
+        config.max_minutes = self.max_minutes.or(config.max_minutes);
+    }
+}
+
 /// Arguments of `train`.
 #[derive(Debug, clap::Args)]
 pub struct TrainArgs {
@@ -56,18 +91,12 @@ pub struct TrainArgs {
     /// Go on from the folder's last checkpoint
     #[arg(long)]
     pub resume: bool,
-    /// Where tensors live: cpu or cuda
-    #[arg(long, default_value = "cpu")]
-    pub device: String,
-    /// Threads for the arithmetic [default: all cores]
-    #[arg(long, value_name = "N")]
-    pub threads: Option<usize>,
-    /// Epochs, in place of the configuration's
-    #[arg(long, value_name = "N")]
-    pub epochs: Option<u32>,
-    /// Minutes after which the run ends, in place of the configuration's
-    #[arg(long, value_name = "M")]
-    pub max_minutes: Option<f64>,
+    /// What computes.
+    #[command(flatten)]
+    pub compute: Compute,
+    /// How long it learns.
+    #[command(flatten)]
+    pub length: Length,
 }
 
 /// Arguments of `tune-rate`.
@@ -84,12 +113,9 @@ pub struct TuneRateArgs {
     /// Steps
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(20..))]
     pub steps: usize,
-    /// Where tensors live: cpu or cuda
-    #[arg(long, default_value = "cpu")]
-    pub device: String,
-    /// Threads for the arithmetic [default: all cores]
-    #[arg(long, value_name = "N")]
-    pub threads: Option<usize>,
+    /// What computes.
+    #[command(flatten)]
+    pub compute: Compute,
     /// Write rate, loss and smooth loss of every step
     #[arg(long, value_name = "FILE.csv")]
     pub csv: Option<PathBuf>,
@@ -109,18 +135,12 @@ pub struct KfoldArgs {
     /// Folder of the folds' runs, to go on in where it has some [default: runs/NAME-kfold]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Where tensors live: cpu or cuda
-    #[arg(long, default_value = "cpu")]
-    pub device: String,
-    /// Threads for the arithmetic [default: all cores]
-    #[arg(long, value_name = "N")]
-    pub threads: Option<usize>,
-    /// Epochs of each fold, in place of the configuration's
-    #[arg(long, value_name = "N")]
-    pub epochs: Option<u32>,
-    /// Minutes after which a fold ends, in place of the configuration's
-    #[arg(long, value_name = "M")]
-    pub max_minutes: Option<f64>,
+    /// What computes.
+    #[command(flatten)]
+    pub compute: Compute,
+    /// How long each fold learns.
+    #[command(flatten)]
+    pub length: Length,
     /// Write all measures as JSON [default: kfold.json in the folder]
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,

@@ -176,7 +176,7 @@ fn ours(name: String, miou: f64, on: &str, data: &[String], cost: Cost) -> Point
         miou: 100.0 * miou,
         split: split_of(on),
         size: None,
-        besides: besides(data),
+        besides: besides(data, on),
         parameters: Some(cost.parameters as f64),
         gmacs: Some(cost.gmacs()),
         source: on.into(),
@@ -193,14 +193,15 @@ fn split_of(on: &str) -> Split {
     }
 }
 
-/// What a model was trained on besides the first of its data sets.
-fn besides(data: &[String]) -> String {
-    let kinds = data.iter().skip(1).map(|d| match d.split_whitespace().next() {
-        Some("synth") => "rendered scenes",
-        Some(kind) => kind,
-        None => "",
-    });
-    kinds.collect::<Vec<_>>().join(", ")
+/// What a model was trained on besides pictures of the data set that it was measured on, both as descriptions of data; "only" if it
+/// has seen none of those.
+fn besides(data: &[String], on: &str) -> String {
+    let kinds = data.iter().filter_map(|description| description.split_whitespace().next());
+    let mut others: Vec<&str> = kinds.filter(|kind| !on.split_whitespace().any(|word| word == *kind)).collect();
+    let only = !data.is_empty() && others.len() == data.len();
+    others.dedup();
+    let others = others.join(", ").replace("synth", "rendered scenes");
+    if only { format!("{others} only") } else { others }
 }
 
 /// The points as a Markdown table, the best first; `size` as for the costs.
@@ -269,6 +270,21 @@ mod tests {
             let error = papers(Some(&path), (480, 352)).unwrap_err().to_string();
             assert!(error.contains(says), "{error}");
         }
+    }
+
+    #[test]
+    fn what_was_learned_besides_is_named_and_that_nothing_else_was() {
+        let said = |data: &[&str]| {
+            besides(
+                &data.iter().map(|d| d.to_string()).collect::<Vec<_>>(),
+                "measured on camvid data/camvid val",
+            )
+        };
+        let (camvid, scenes) = ("camvid data/camvid train", "synth 360 scenes from seed 1");
+        assert_eq!(said(&[camvid]), "");
+        assert_eq!(said(&[scenes, camvid, "folders a"]), "rendered scenes, folders");
+        assert_eq!(said(&[scenes, "synth 2 scenes from seed 3"]), "rendered scenes only");
+        assert_eq!(said(&[]), "");
     }
 
     #[test]

@@ -248,6 +248,14 @@ impl Segmenter for OnnxSegmenter {
     }
 }
 
+/// Counts a frame of a clip. Names with numbers tell where another one begins; without numbers the order of the names is all there is.
+fn follow(steady: &mut TemporalTally, first: bool, sample: &Sample, prediction: &Prediction) -> Result<()> {
+    if first && sample.name.ends_with(|c: char| c.is_ascii_digit()) {
+        steady.cut();
+    }
+    steady.add(sample, &prediction.classes)
+}
+
 /// Measures a subject on data.
 ///
 /// # Errors
@@ -278,7 +286,7 @@ pub fn eval(subject: &mut Subject, data: &[DataConfig], options: &EvalOptions) -
                 let prediction = predict(segmenter.as_mut(), input, sample, options.size)?;
                 one.add(sample, &prediction);
                 if let Some(steady) = &mut steady {
-                    steady.add(sample, &prediction.classes)?;
+                    follow(steady, *first, sample, &prediction)?;
                 }
                 worst.add(sample, prediction.classes);
             }
@@ -318,11 +326,11 @@ pub fn eval(subject: &mut Subject, data: &[DataConfig], options: &EvalOptions) -
                     ),
                 ));
             }
-            for ((_, sample), mask) in samples.iter().zip(&masks) {
+            for ((first, sample), mask) in samples.iter().zip(&masks) {
                 let prediction = read_mask(mask, &table, sample)?;
                 one.add(sample, &prediction);
                 if let Some(steady) = &mut steady {
-                    steady.add(sample, &prediction.classes)?;
+                    follow(steady, *first, sample, &prediction)?;
                 }
                 worst.add(sample, prediction.classes);
             }

@@ -5,6 +5,7 @@ use maskline_training::{cli, commands, error};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    sigpipe::reset(); // a reader that leaves ends the program, as it ends any other
     let args = match cli::Args::try_parse() {
         Ok(args) => args,
         Err(e) => {

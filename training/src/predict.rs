@@ -5,6 +5,7 @@ mod views;
 pub use views::{Views, predict_views};
 
 use crate::data::Sample;
+use crate::error::{Kind, fault};
 use crate::nets::Net;
 use crate::scale::{resize_nearest, resize_rgb};
 use anyhow::{Result, anyhow};
@@ -43,9 +44,9 @@ impl Prepared {
 /// Brings RGB bytes to the model's size and fills its tensor. `asked` is a size that the user wants.
 ///
 /// # Errors
-/// One line, if the net cannot take the size.
+/// One line with exit code 64, if the net cannot take the size.
 pub fn prepare(input: &Input, rgb: &[u8], width: usize, height: usize, asked: Option<(u32, u32)>) -> Result<Prepared> {
-    let fit = Fit::plan(input, width as u32, height as u32, asked).map_err(|e| anyhow!(e))?;
+    let fit = Fit::plan(input, width as u32, height as u32, asked).map_err(|e| fault(Kind::Usage, e))?;
     let content = fit.content;
     let scaled = resize_rgb(rgb, (width, height), (content.width as usize, content.height as usize))?;
     let (fit_width, fit_height) = (fit.width as usize, fit.height as usize);
@@ -220,7 +221,7 @@ pub fn class_map(segmenter: &mut dyn Segmenter, input: &Input, sample: &Sample, 
 }
 
 fn at_own_size<T: Copy>(input: &Input, plane: &[T], sample: &Sample, asked: Option<(u32, u32)>) -> Result<Vec<T>> {
-    let fit = Fit::plan(input, sample.width as u32, sample.height as u32, asked).map_err(|e| anyhow!(e))?;
+    let fit = Fit::plan(input, sample.width as u32, sample.height as u32, asked).map_err(|e| fault(Kind::Usage, e))?;
     let (plane, size) = content(&fit, plane);
     Ok(resize_nearest(&plane, size, (sample.width, sample.height)))
 }

@@ -138,7 +138,11 @@ fn read(tensor: &Packed, wanted: &[usize]) -> Result<Vec<f32>, String> {
         return Err(format!("holds {:?}, wanted floats", tensor.dtype));
     }
     let data: TensorData = bridge::to_data(tensor).map_err(|e| format!("cannot be read: {}", e.to_string().replace('\n', "; ")))?;
-    data.convert::<f32>().try_into_vec().map_err(|e| format!("cannot be read: {e}"))
+    let values: Vec<f32> = data.convert::<f32>().try_into_vec().map_err(|e| format!("cannot be read: {e}"))?;
+    match values.iter().find(|v| !v.is_finite()) {
+        Some(wrong) => Err(format!("holds {wrong}, wanted finite numbers")),
+        None => Ok(values),
+    }
 }
 
 #[cfg(test)]

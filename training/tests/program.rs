@@ -51,6 +51,19 @@ fn every_failure_has_its_code_and_names_the_remedy() {
     );
     fails(&["eval", "none.ckpt", "--boundary-tolerance", "20"], at, 64, "wanted 0 to 5 %");
     fails(&["eval", "--masks", ".", "--flip"], at, 64, "cannot be used");
+    fails(&["train", "good.toml", "--threads", "0"], at, 64, "0 is not in 1..=1024");
+    fails(&["train", "good.toml", "--epochs", "0"], at, 64, "0 is not in 1..");
+    fails(
+        &["kfold", "good.toml", "--max-minutes", "nan"],
+        at,
+        64,
+        "wanted a number of minutes above 0",
+    );
+    if maskline_models::library::find_onnxruntime().is_ok() {
+        let data = ["--images", "images", "--labels", "labels"];
+        let args = [&["eval", "builtin:unet-road", "--size", "100x100"][..], &data].concat();
+        fails(&args, at, 64, "does not fit this model, which needs multiples of 32: use 96x96");
+    }
     fails(&["train", "none.toml"], at, 74, "cannot read none.toml");
     fails(&["train", "bad.toml"], at, 78, "unknown key train.bach");
     fails(&["train", "bad.toml"], at, 78, "batch is 0");
@@ -156,6 +169,16 @@ fn a_broken_label_stops_a_run_with_code_65() {
     fails(&["train", "config.toml"], root.path(), 65, "001.png has no label");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_reader_that_leaves_ends_the_program_without_a_word() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut nets = Command::new(env!("CARGO_BIN_EXE_maskline-training"));
+    let output = nets.arg("nets").stdout(writer).stderr(Stdio::piped()).output().unwrap();
+    assert!(!output.status.success() && output.stderr.is_empty(), "{output:?}");
+}
+
 #[test]
 fn nets_and_data_are_listed() {
     let root = tempfile::tempdir().unwrap();
@@ -259,6 +282,18 @@ fn a_clip_is_measured_from_frame_to_frame() {
     ] {
         assert!((found.as_f64().unwrap() - wanted).abs() < 1e-9, "{share}: {temporal}");
     }
+    // a frame from elsewhere: its number says that it does not follow
+    for folder in ["images", "labels", "masks"] {
+        copy(&format!("{folder}/000.png"), &format!("{folder}/100.png"));
+    }
+    assert!(program(&args, at).status.success());
+    let json: serde_json::Value = serde_json::from_slice(&std::fs::read(at.join("scores.json")).unwrap()).unwrap();
+    let temporal = &json["temporal"];
+    assert_eq!(
+        (temporal["pairs"].as_u64(), temporal["cuts"].as_u64()),
+        (Some(2), Some(1)),
+        "{temporal}"
+    );
 }
 
 #[test]

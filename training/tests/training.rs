@@ -250,6 +250,11 @@ fn a_start_from_another_checkpoint_says_what_it_cannot_take() {
         .unwrap_err()
         .to_string();
     assert!(error.contains("there is no checkpoint"), "{error}");
+    config.init = Some("builtin:unet-road".into());
+    let error = run(&config, &options(&root.path().join("run"), false, false))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("none of its tensors has a path and shape of this net"), "{error}");
 }
 
 #[test]
@@ -275,6 +280,17 @@ fn an_exported_file_measures_like_its_checkpoint() {
         };
         let (net, file) = (score(&from), score(&to));
         assert!((net.miou - file.miou).abs() < 1e-3, "{name}: {} {}", net.miou, file.miou);
+
+        // A run that begins with the file knows what the first one learned.
+        let begun = RunConfig {
+            init: Some(model.clone()),
+            ..RunConfig::parse(&text.replace("rate = 2e-2", "rate = 1e-7")).unwrap()
+        };
+        let out = root.path().join(format!("{name}-begun"));
+        train(&begun, &out);
+        let again = score(&out.join("best.ckpt").display().to_string());
+        assert!((net.miou - again.miou).abs() < 0.02, "{name}: {} {}", net.miou, again.miou);
+        assert!(net.miou > 0.5, "{name}: {}", net.miou);
     }
 }
 

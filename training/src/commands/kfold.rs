@@ -12,22 +12,21 @@ use std::path::PathBuf;
 /// Trains and measures every fold, and prints a row for each.
 pub fn run(args: &KfoldArgs) -> Result<()> {
     let mut config = read_config(&args.config)?;
-    config.train.epochs = args.epochs.unwrap_or(config.train.epochs).max(1);
-    config.train.max_minutes = args.max_minutes.or(config.train.max_minutes);
+    args.length.put_into(&mut config.train);
     let drives = if args.drives.is_empty() {
         drives(&config)?
     } else {
         args.drives.clone()
     };
-    use_threads(args.threads)?;
+    use_threads(args.compute.threads)?;
     let options = Options {
         out: args
             .out
             .clone()
             .unwrap_or_else(|| PathBuf::from("runs").join(format!("{}-kfold", config.name))),
         resume: false,
-        device: device::choose(&args.device).map_err(|e| fault(Kind::Config, e))?,
-        device_name: args.device.clone(),
+        device: device::choose(&args.compute.device).map_err(|e| fault(Kind::Config, e))?,
+        device_name: args.compute.device.clone(),
         stop: stop_flag()?,
     };
     // On a thread of the pool, as `train`.

@@ -11,14 +11,13 @@ use std::path::PathBuf;
 /// Trains, and prints the best measures.
 pub fn run(args: TrainArgs) -> Result<()> {
     let mut config = read_config(&args.config)?;
-    config.train.epochs = args.epochs.unwrap_or(config.train.epochs).max(1);
-    config.train.max_minutes = args.max_minutes.or(config.train.max_minutes);
-    use_threads(args.threads)?;
+    args.length.put_into(&mut config.train);
+    use_threads(args.compute.threads)?;
     let options = train::Options {
         out: args.out.unwrap_or_else(|| PathBuf::from("runs").join(&config.name)),
         resume: args.resume,
-        device: device::choose(&args.device).map_err(|e| fault(Kind::Config, e))?,
-        device_name: args.device,
+        device: device::choose(&args.compute.device).map_err(|e| fault(Kind::Config, e))?,
+        device_name: args.compute.device,
         stop: stop_flag()?,
     };
     // On a thread of the pool: handing every operation over from a thread outside costs two wake-ups, which a busy machine

@@ -17,8 +17,8 @@ pub fn run(args: &TuneRateArgs) -> Result<()> {
         return Err(fault(Kind::Usage, line));
     }
     let config = read_config(&args.config)?;
-    let device = device::choose(&args.device).map_err(|e| fault(Kind::Config, e))?;
-    use_threads(args.threads)?;
+    let device = device::choose(&args.compute.device).map_err(|e| fault(Kind::Config, e))?;
+    use_threads(args.compute.threads)?;
     let sweep = Sweep {
         from: args.from,
         to: args.to,

@@ -111,13 +111,18 @@ impl TemporalTally {
         }
     }
 
+    /// The next frame begins another clip.
+    pub fn cut(&mut self) {
+        self.cuts += u64::from(self.previous.take().is_some());
+    }
+
     /// Counts the next frame of the clip with its predicted class numbers.
     ///
     /// # Errors
     /// If the picture's bytes do not fit its size.
     pub fn add(&mut self, sample: &Sample, predicted: &[u8]) -> Result<()> {
         let Some(luma) = Luma::new(&sample.rgb, sample.width, sample.height)? else {
-            self.cuts += u64::from(self.previous.take().is_some());
+            self.cut();
             return Ok(());
         };
         let frame = Frame {

@@ -109,7 +109,7 @@ impl Learner {
         if taken == 0 {
             return Err(fault(
                 Kind::Config,
-                format!("init = {}: none of its tensors has a name and shape of this net", path.display()),
+                format!("init = {}: none of its tensors has a path and shape of this net", path.display()),
             ));
         }
         self.net = net;
