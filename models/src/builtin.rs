@@ -2,9 +2,9 @@
 
 /// Name and ONNX bytes of each; the first is the default model.
 const MODELS: &[(&str, &[u8])] = &[
-    ("unet-road", include_bytes!("../unet-road.onnx")),
-    ("attention-unet-road", include_bytes!("../attention-unet-road.onnx")),
     ("fpn-road", include_bytes!("../fpn-road.onnx")),
+    ("attention-unet-road", include_bytes!("../attention-unet-road.onnx")),
+    ("unet-road", include_bytes!("../unet-road.onnx")),
 ];
 
 /// The names, default first.

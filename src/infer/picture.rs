@@ -12,7 +12,7 @@ use maskline_models::{Class, Fit, Model};
 /// A model that segments single pictures of any size.
 ///
 /// ```no_run
-/// let mut segmenter = maskline::PictureSegmenter::open("builtin:unet-road")?;
+/// let mut segmenter = maskline::PictureSegmenter::open("builtin:fpn-road")?;
 /// let (width, height) = (640, 360);
 /// let rgb = vec![0; 3 * width as usize * height as usize];
 /// let classes = segmenter.segment_rgb(&rgb, width, height)?;
