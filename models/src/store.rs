@@ -99,10 +99,11 @@ impl fmt::Display for Port {
     }
 }
 
-/// Whether a TOML lacks what every sidecar begins with. One that cannot be read is a sidecar, so that somebody hears of it.
-fn is_of_something_else(path: &Path) -> bool {
+/// Whether a TOML is the configuration that a model was trained with. One that cannot be read is a sidecar, so that somebody hears
+/// of it.
+fn is_training(path: &Path) -> bool {
     let table = std::fs::read_to_string(path).ok().and_then(|text| text.parse::<toml::Table>().ok());
-    table.is_some_and(|table| !table.contains_key("version"))
+    table.is_some_and(|table| table.contains_key("net") && table.contains_key("train"))
 }
 
 fn has_contract(onnx: &[u8]) -> bool {
@@ -111,8 +112,8 @@ fn has_contract(onnx: &[u8]) -> bool {
 
 impl Model {
     /// Opens `builtin:NAME`, the bare name of a built-in model, or a file; the sidecar of `NAME.onnx` is `NAME.toml` beside
-    /// it unless `sidecar` names another. A sidecar counts before the metadata; a `NAME.toml` without a `version`, as the
-    /// configuration that the model was trained with, is none where the file has a contract of its own.
+    /// it unless `sidecar` names another. A sidecar counts before the metadata; the configuration that the model was trained
+    /// with is none, where the file has a contract of its own.
     ///
     /// # Errors
     /// [`ModelError`]: unreadable, no ONNX, no contract, or a contract that does not fit the graph.
@@ -127,7 +128,7 @@ impl Model {
         let path = Path::new(name);
         let bytes = std::fs::read(path).map_err(|e| ModelError::Read(path.into(), e))?;
         let beside = path.with_extension("toml");
-        let counts = |path: &PathBuf| path.is_file() && (!is_of_something_else(path) || !has_contract(&bytes));
+        let counts = |path: &PathBuf| path.is_file() && !(is_training(path) && has_contract(&bytes));
         let sidecar = sidecar.map(Path::to_path_buf).or_else(|| Some(beside).filter(counts));
         let mut model = Self::from_bytes(name.into(), Cow::Owned(bytes), sidecar.as_deref())?;
         model.path = Some(path.into());
@@ -312,7 +313,11 @@ mod tests {
         std::fs::write(file.with_extension("toml"), "version = 1\n").unwrap();
         assert!(matches!(Model::open(name, None), Err(ModelError::BadContract(..))));
         // the configuration that it was trained with, under the same name
-        std::fs::write(file.with_extension("toml"), "name = \"net\"\n[net]\nkind = \"unet\"\n").unwrap();
+        std::fs::write(
+            file.with_extension("toml"),
+            "name = \"net\"\n[net]\nkind = \"unet\"\n[train]\nepochs = 1\n",
+        )
+        .unwrap();
         assert_eq!(Model::open(name, None).unwrap().contract.name, "sample");
         std::fs::write(&file, bare("image", "class_map")).unwrap();
         assert!(

@@ -193,15 +193,25 @@ fn split_of(on: &str) -> Split {
     }
 }
 
-/// What a model was trained on besides pictures of the data set that it was measured on, both as descriptions of data; "only" if it
-/// has seen none of those.
+/// What a model was trained on besides pictures of the kind of data set that it was measured on, both as descriptions of data; "only"
+/// if it has seen none of those.
 fn besides(data: &[String], on: &str) -> String {
-    let kinds = data.iter().filter_map(|description| description.split_whitespace().next());
-    let mut others: Vec<&str> = kinds.filter(|kind| !on.split_whitespace().any(|word| word == *kind)).collect();
-    let only = !data.is_empty() && others.len() == data.len();
-    others.dedup();
-    let others = others.join(", ").replace("synth", "rendered scenes");
-    if only { format!("{others} only") } else { others }
+    let mut others: Vec<&str> = Vec::new();
+    let mut only = true;
+    for description in data {
+        let other = match description.split_whitespace().next().unwrap_or_default() {
+            "synth" => "rendered scenes",
+            "weights" => description,
+            kind => kind,
+        };
+        if on.split_whitespace().any(|word| word == other) {
+            only = false;
+        } else if !others.contains(&other) {
+            others.push(other);
+        }
+    }
+    let only = if only && !others.is_empty() { " only" } else { "" };
+    others.join(", ") + only
 }
 
 /// The points as a Markdown table, the best first; `size` as for the costs.
@@ -284,6 +294,7 @@ mod tests {
         assert_eq!(said(&[camvid]), "");
         assert_eq!(said(&[scenes, camvid, "folders a"]), "rendered scenes, folders");
         assert_eq!(said(&[scenes, "synth 2 scenes from seed 3"]), "rendered scenes only");
+        assert_eq!(said(&[camvid, "weights of builtin:unet-road"]), "weights of builtin:unet-road");
         assert_eq!(said(&[]), "");
     }
 

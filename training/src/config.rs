@@ -36,7 +36,7 @@ pub struct RunConfig {
     /// A classes TOML; the 11 driving classes where it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<PathBuf>,
-    /// A checkpoint whose tensors are taken wherever name and shape agree.
+    /// A checkpoint, an ONNX file or `builtin:NAME` whose tensors are taken wherever path and shape agree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<PathBuf>,
     /// The net.

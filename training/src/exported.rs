@@ -1,6 +1,7 @@
 //! Weights out of an exported model, for a net that learns on from them. The exporter keeps the paths of tensors as their names and
 //! folds batch normalisations into the convolutions before them; here they get scales and offsets of their own again.
 
+use crate::checkpoint::Checkpoint;
 use crate::error::{Kind, fault};
 use crate::nets::Net;
 use crate::weights::Weights;
@@ -14,7 +15,7 @@ use prost::Message;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// A pass changes scales and offsets by less than this, relative to the spread of their channel: they are settled.
+/// A pass changes all variances by a smaller share: they are settled.
 const SETTLED: f32 = 1e-3;
 
 type Values = BTreeMap<String, Shaped>;
@@ -42,6 +43,18 @@ pub struct Folded(BTreeMap<String, Vec<f32>>);
 /// Whether that names an exported model: `builtin:NAME` or an ONNX file. All else is a checkpoint.
 pub fn is_model(path: &Path) -> bool {
     path.extension().is_some_and(|e| e.eq_ignore_ascii_case("onnx")) || path.to_string_lossy().starts_with("builtin:")
+}
+
+/// The licence of the weights in an exported model or a checkpoint.
+///
+/// # Errors
+/// If it cannot be read (exit code 78).
+pub fn licence(path: &Path) -> Result<String> {
+    if is_model(path) {
+        Ok(Model::open(&path.to_string_lossy(), None)?.contract.licence)
+    } else {
+        Ok(Checkpoint::read(path)?.head.config.licence)
+    }
 }
 
 impl Exported {
@@ -115,27 +128,37 @@ impl Folded {
 
     /// Gives each normalisation the statistics that its input has in these pictures `[n, 3, h, w]`, and such a scale and offset that
     /// a net in training, which normalises with the statistics of its batch, computes what the exported one did. Each pass settles
-    /// those normalisations at least whose inputs are settled.
+    /// those normalisations at least whose inputs are settled. One that is frozen normalises with its running statistics and stays as
+    /// it is, as does one in a block that a pass leaves out.
     pub fn settle(&self, mut net: Net, images: &Tensor<4>, plain: &Device) -> Net {
         let momentum = BatchNormConfig::new(1).momentum as f32;
-        let mut scales: BTreeMap<&String, Vec<f32>> = BTreeMap::new();
+        let statistics = |net: &Net| -> BTreeMap<String, [Vec<f32>; 2]> {
+            let mut all = Weights::of(&net.valid()).values();
+            let mut take = |path: &String, name: &str| all.remove(&format!("{path}.{name}")).unwrap_or_default();
+            let paths = self.0.keys();
+            paths
+                .map(|path| (path.clone(), [take(path, "running_mean"), take(path, "running_var")]))
+                .collect()
+        };
         for _ in 0..=self.0.len() {
-            net = self.blank(plain).put_into(net).0;
+            let before = statistics(&net);
             net.step(images.clone(), None);
-            let seen = Weights::of(&net.valid()).values();
             let (mut values, mut change) = (Values::new(), 0.0_f32);
-            for (path, offset) in &self.0 {
-                let statistic = |name: &str| -> Vec<f32> { seen[&format!("{path}.{name}")].iter().map(|v| v / momentum).collect() };
-                let (mean, mut variance) = (statistic("running_mean"), statistic("running_var"));
-                if variance.iter().all(|v| *v == 0.0) {
-                    variance.fill(1.0 - epsilon()); // left out of this pass, or frozen
+            for (path, after) in statistics(&net) {
+                let before = &before[&path];
+                if *before == after {
+                    continue;
                 }
-                let now = norm(path, offset, &mean, &variance);
-                let scale = now[0].1.1.clone();
-                let before = scales.insert(path, scale.clone());
-                let moved = |(new, old): (&f32, &f32)| (new - old).abs() / new;
-                change = change.max(before.map_or(1.0, |before| scale.iter().zip(&before).map(moved).fold(0.0, f32::max)));
-                values.extend(now);
+                let of_batch = |i: usize| -> Vec<f32> {
+                    let pairs = after[i].iter().zip(&before[i]);
+                    pairs
+                        .map(|(after, before)| (after - (1.0 - momentum) * before) / momentum)
+                        .collect()
+                };
+                let (mean, variance) = (of_batch(0), of_batch(1).iter().map(|v| v.max(0.0)).collect::<Vec<_>>());
+                let moved = |(new, old): (&f32, &f32)| (new - old).abs() / (old + epsilon());
+                change = change.max(variance.iter().zip(&before[1]).map(moved).fold(0.0, f32::max));
+                values.extend(norm(&path, &self.0[&path], &mean, &variance));
             }
             net = Weights::from_values(values, plain).put_into(net).0;
             if change < SETTLED {
@@ -143,17 +166,6 @@ impl Folded {
             }
         }
         net
-    }
-
-    /// Running statistics of 0, so that what a pass leaves there is its own.
-    fn blank(&self, device: &Device) -> Weights {
-        let mut values = Values::new();
-        for (path, offset) in &self.0 {
-            for name in ["running_mean", "running_var"] {
-                values.insert(format!("{path}.{name}"), (vec![offset.len()], vec![0.0; offset.len()]));
-            }
-        }
-        Weights::from_values(values, device)
     }
 }
 

@@ -150,7 +150,7 @@ fn quantize_says_what_it_wants_before_it_works() {
     fails(&["--data", "nowhere"], 65, "name its folders");
     let quantize = |model, out, code, says| self::fails(&["quantize", model, "-o", out, "--data", "."], at, code, says);
     quantize("text.onnx", "small.onnx", 78, "not an ONNX model");
-    quantize("builtin:nothing", "small.onnx", 78, "there are: unet-road");
+    quantize("builtin:nothing", "small.onnx", 78, "there are: fpn-road");
     quantize("builtin:unet-road", "nowhere/small.onnx", 74, "there is no folder nowhere");
     let remembering = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/nets/remembering.onnx");
     quantize(remembering, "small.onnx", 78, "quantize a net without memory");

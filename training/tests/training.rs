@@ -257,6 +257,8 @@ fn a_start_from_another_checkpoint_says_what_it_cannot_take() {
     assert!(error.contains("none of its tensors has a path and shape of this net"), "{error}");
 }
 
+const LICENCE: &str = "for tests alone";
+
 #[test]
 fn an_exported_file_measures_like_its_checkpoint() {
     let _alone = alone();
@@ -268,7 +270,10 @@ fn an_exported_file_measures_like_its_checkpoint() {
     let unet = common::config(root.path(), 3);
     for (name, text) in [("segformer", common::segformer(&unet)), ("unet", unet)] {
         let out = root.path().join(name);
-        let config = RunConfig::parse(&text).unwrap();
+        let config = RunConfig {
+            licence: LICENCE.into(),
+            ..RunConfig::parse(&text).unwrap()
+        };
         train(&config, &out);
         let model = root.path().join(format!("{name}.onnx"));
         let (from, to) = (out.join("best.ckpt").display().to_string(), model.display().to_string());
@@ -281,13 +286,14 @@ fn an_exported_file_measures_like_its_checkpoint() {
         let (net, file) = (score(&from), score(&to));
         assert!((net.miou - file.miou).abs() < 1e-3, "{name}: {} {}", net.miou, file.miou);
 
-        // A run that begins with the file knows what the first one learned.
+        // A run that begins with the file knows what the first one learned, and is as free as that one.
         let begun = RunConfig {
             init: Some(model.clone()),
             ..RunConfig::parse(&text.replace("rate = 2e-2", "rate = 1e-7")).unwrap()
         };
         let out = root.path().join(format!("{name}-begun"));
         train(&begun, &out);
+        assert_eq!(Checkpoint::read(&out.join("best.ckpt")).unwrap().head.config.licence, LICENCE);
         let again = score(&out.join("best.ckpt").display().to_string());
         assert!((net.miou - again.miou).abs() < 0.02, "{name}: {} {}", net.miou, again.miou);
         assert!(net.miou > 0.3, "{name}: {}", net.miou);

@@ -6,6 +6,7 @@ use crate::config::DataConfig;
 use crate::device;
 use crate::error::{Kind, fault, io_fault};
 use crate::export::{ExportOptions, Form, Outputs, Picture, bare_contract, export, golden_size};
+use crate::exported;
 use anyhow::Result;
 use maskline_models::contract::{Contract, Provenance, Size};
 use maskline_synth::{Scene, SceneOptions};
@@ -130,11 +131,14 @@ pub(super) fn measured(path: &Path) -> Result<Measured> {
 /// What only the run knows of a contract; the exporter fills in the rest.
 fn contract(run: &Run) -> Contract {
     let list = |entries: &[DataConfig]| entries.iter().map(DataConfig::describe).collect::<Vec<_>>();
+    let mut data = list(&run.config.data);
+    let model = run.config.init.iter().filter(|path| exported::is_model(path));
+    data.extend(model.map(|path| format!("weights of {}", path.display())));
     Contract {
         description: run.config.description.clone(),
         licence: run.config.licence.clone(),
         training: Some(Provenance {
-            data: list(&run.config.data),
+            data,
             split: format!("measured on {}", list(&run.config.validation).join("; ")),
             miou: run.progress.best.as_ref().map(|best| best.scores.miou),
             commit: run.origin.commit.clone(),

@@ -1,4 +1,5 @@
 use super::*;
+use crate::freeze::FreezeConfig;
 use crate::nets::{Encoder, Kind as NetKind, Normalisation};
 use crate::weights::Weights;
 use burn::module::{ModuleMapper, Param};
@@ -127,7 +128,22 @@ fn learns_on(model: &Model, config: &NetConfig, exported: &Net, classes: usize) 
         let settled = folded.settle(new, &batch, &plain);
         let in_training = gap(settled.forward(batch).inner());
         assert!(in_training < 0.02, "{config:?}: {in_training}");
-        assert!(gap(settled.valid().forward(images)) < 1e-4, "{config:?}");
+        assert!(gap(settled.valid().forward(images.clone())) < 1e-4, "{config:?}");
+        // a frozen encoder keeps its statistics, and what follows it settles all the same
+        let new = without.init(classes, &plain.clone().autodiff());
+        let (new, _, folded) = crate::exported::Exported::of(model).unwrap().put_into(new, &plain);
+        let freeze: FreezeConfig = toml::from_str("layers = [\"encoder\"]").unwrap();
+        let new = crate::freeze::apply(&[freeze], new, 0);
+        let encoder = |net: &Net| {
+            let values = Weights::of(&net.valid()).values().into_iter();
+            values.filter(|(path, _)| path.starts_with("encoder")).collect::<Vec<_>>()
+        };
+        let before = encoder(&new);
+        let batch = Tensor::from_inner(images);
+        let settled = folded.settle(new, &batch, &plain);
+        assert_eq!(before, encoder(&settled), "{config:?}");
+        let in_training = gap(settled.forward(batch).inner());
+        assert!(in_training < 0.02, "{config:?}: {in_training}");
     }
 }
 

@@ -17,6 +17,7 @@ use crate::checkpoint::{Checkpoint, EpochRow, Head, Progress};
 use crate::config::RunConfig;
 use crate::data::{Batch, Loader, Plan, Recipe, Source, class_counts};
 use crate::error::{Kind, fault};
+use crate::exported;
 use crate::freeze;
 use crate::metrics::{Scores, scored_names};
 use anyhow::Result;
@@ -102,6 +103,13 @@ impl Run {
                 "resumed after epoch {} and {} steps",
                 head.progress.epoch, head.progress.step_in_epoch
             ));
+        }
+        if head.config.licence.is_empty() {
+            head.config.licence = match (&checkpoint, &config.init) {
+                (Some(checkpoint), _) => checkpoint.head.config.licence.clone(),
+                (None, Some(init)) => exported::licence(init)?, // whatever the weights learn next
+                (None, None) => String::new(),
+            };
         }
         let mut learner = Learner::new(config, &head.classes, class_weights, checkpoint.as_ref(), &options.device)?;
         if let (Some(path), None) = (&config.init, &checkpoint) {
