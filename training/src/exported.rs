@@ -1,16 +1,16 @@
 //! Weights out of an exported model, for a net that learns on from them. The exporter keeps the paths of tensors as their names and
 //! folds batch normalisations into the convolutions before them; here they get scales and offsets of their own again.
 
-use crate::checkpoint::Checkpoint;
 use crate::error::{Kind, fault};
 use crate::nets::Net;
+use crate::onnx_graph::{floats, is_quantized};
 use crate::weights::Weights;
 use anyhow::Result;
 use burn::module::Module;
 use burn::nn::BatchNormConfig;
 use burn::tensor::{Device, Tensor};
 use maskline_models::Model;
-use maskline_models::onnx::{ModelProto, TensorProto, data_type};
+use maskline_models::onnx::{ModelProto, TensorProto};
 use prost::Message;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -25,6 +25,8 @@ type Shaped = (Vec<usize>, Vec<f32>);
 
 /// The tensors of an exported model.
 pub struct Exported {
+    /// The licence of its weights, as its contract says.
+    pub licence: String,
     tensors: Values,
     convolutions: Vec<Convolution>,
 }
@@ -45,25 +47,14 @@ pub fn is_model(path: &Path) -> bool {
     path.extension().is_some_and(|e| e.eq_ignore_ascii_case("onnx")) || path.to_string_lossy().starts_with("builtin:")
 }
 
-/// The licence of the weights in an exported model or a checkpoint.
-///
-/// # Errors
-/// If it cannot be read (exit code 78).
-pub fn licence(path: &Path) -> Result<String> {
-    if is_model(path) {
-        Ok(Model::open(&path.to_string_lossy(), None)?.contract.licence)
-    } else {
-        Ok(Checkpoint::read(path)?.head.config.licence)
-    }
-}
-
 impl Exported {
     /// Reads `builtin:NAME` or an ONNX file.
     ///
     /// # Errors
     /// One line with exit code 78: it is no model, or a quantized one.
     pub fn read(path: &Path) -> Result<Self> {
-        Self::of(&Model::open(&path.to_string_lossy(), None)?)
+        let model = Model::open(&path.to_string_lossy(), None);
+        Self::of(&model.map_err(|e| fault(Kind::Config, format!("init: {e}")))?)
     }
 
     /// The same of a model that is read.
@@ -74,10 +65,10 @@ impl Exported {
         let refuse = |what: &str| fault(Kind::Config, format!("init = {}: {what}", model.origin));
         let read = ModelProto::decode(&model.onnx[..]).map_err(|e| refuse(&e.to_string()))?;
         let graph = read.graph.unwrap_or_default();
-        if graph.node.iter().any(|node| node.op_type.ends_with("QuantizeLinear")) {
+        if graph.node.iter().any(is_quantized) {
             return Err(refuse("it is quantized, which cannot learn; take the float model it was made from"));
         }
-        let tensors: Values = graph.initializer.iter().filter_map(floats).collect();
+        let tensors: Values = graph.initializer.iter().filter_map(shaped).collect();
         let convolutions = graph.node.into_iter().filter(|node| node.op_type.starts_with("Conv"));
         let convolutions = convolutions.filter_map(|node| {
             Some(Convolution {
@@ -86,6 +77,7 @@ impl Exported {
             })
         });
         Ok(Self {
+            licence: model.contract.licence.clone(),
             tensors,
             convolutions: convolutions.collect(),
         })
@@ -197,9 +189,8 @@ fn norm(path: &str, offset: &[f32], mean: &[f32], variance: &[f32]) -> [(String,
     ]
 }
 
-fn floats(tensor: &TensorProto) -> Option<(String, Shaped)> {
+fn shaped(tensor: &TensorProto) -> Option<(String, Shaped)> {
     let shape: Vec<usize> = tensor.dims.iter().map(|d| *d as usize).collect();
-    let values: Vec<f32> = tensor.raw_data.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
-    (tensor.data_type == data_type::FLOAT && values.len() == shape.iter().product::<usize>())
-        .then(|| (tensor.name.clone(), (shape, values)))
+    let values = floats(tensor).filter(|values| values.len() == shape.iter().product::<usize>())?;
+    Some((tensor.name.clone(), (shape, values)))
 }

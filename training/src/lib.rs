@@ -18,6 +18,7 @@ pub mod label;
 pub mod loss;
 pub mod nets;
 pub mod onnx_cost;
+pub mod onnx_graph;
 pub mod onnx_run;
 pub mod onnx_time;
 pub mod ops;

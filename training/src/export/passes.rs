@@ -1,6 +1,7 @@
 //! Passes over a written graph that keep what it computes and make it smaller.
 
 use super::graph::Graph;
+use crate::onnx_graph;
 use maskline_models::onnx::{NodeProto, TensorProto, data_type};
 use std::collections::{HashMap, HashSet};
 
@@ -87,8 +88,7 @@ fn folded(g: &Graph, convolution: &NodeProto, norm: &NodeProto) -> Option<(Tenso
 }
 
 fn floats(tensor: &TensorProto) -> Option<Vec<f64>> {
-    let values = tensor.raw_data.as_chunks::<4>().0.iter();
-    (tensor.data_type == data_type::FLOAT).then(|| values.map(|b| f64::from(f32::from_le_bytes(*b))).collect())
+    onnx_graph::floats(tensor).map(|values| values.into_iter().map(f64::from).collect())
 }
 
 /// Removes nodes and constants that no output depends on.

@@ -1,7 +1,8 @@
 //! 16-bit floats inside, 32-bit floats at the borders.
 
-use super::graph::{drop_unused_constants, floats};
+use super::graph::drop_unused_constants;
 use crate::error::{Kind, fault};
+use crate::onnx_graph::floats;
 use anyhow::Result;
 use maskline_models::onnx::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, attribute_type, data_type};
 use std::collections::{HashMap, HashSet};

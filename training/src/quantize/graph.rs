@@ -1,6 +1,7 @@
 //! A float model's graph: read, checked, and who makes and who takes each tensor.
 
 use crate::error::{Kind, fault};
+use crate::onnx_graph::{floats, is_quantized};
 use anyhow::Result;
 use maskline_models::Model;
 use maskline_models::onnx::{GraphProto, ModelProto, NodeProto, TensorProto, data_location, data_type};
@@ -68,11 +69,6 @@ pub fn read(model: &Model) -> Result<ModelProto> {
     Ok(read)
 }
 
-fn is_quantized(node: &NodeProto) -> bool {
-    let op = node.op_type.as_str();
-    op.starts_with("QLinear") || op.ends_with("QuantizeLinear") || op.ends_with("Integer") || op == "DequantizeLinear" || op == "QGemm"
-}
-
 fn lift_constants(graph: &mut GraphProto) {
     let mut lifted = Vec::new();
     graph.node.retain(|node| {
@@ -135,17 +131,6 @@ impl<'g> Links<'g> {
     pub fn floats(&self, tensor: &str) -> Option<Vec<f32>> {
         self.constants.get(tensor).and_then(|t| floats(t))
     }
-}
-
-/// The values of a tensor of 32-bit floats.
-pub fn floats(tensor: &TensorProto) -> Option<Vec<f32>> {
-    if tensor.data_type != data_type::FLOAT {
-        return None;
-    }
-    if tensor.raw_data.is_empty() {
-        return Some(tensor.float_data.clone());
-    }
-    Some(tensor.raw_data.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect())
 }
 
 /// An integer attribute, or its default.

@@ -1,9 +1,10 @@
 //! Writes a plan into a graph: `QuantizeLinear` and `DequantizeLinear` behind every 8-bit tensor, integer weights and biases
 //! with a scale for every output channel in front of every layer. The runtimes fuse what lies between into integer kernels.
 
-use super::graph::{Links, drop_unused_constants, floats, int};
+use super::graph::{Links, drop_unused_constants, int};
 use super::histogram::Range;
 use super::plan::{Layer, Plan, data_inputs};
+use crate::onnx_graph::floats;
 use maskline_models::onnx::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, attribute_type, data_type};
 use std::collections::{HashMap, HashSet};
 

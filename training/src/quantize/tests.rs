@@ -2,6 +2,7 @@ use super::*;
 use crate::data::Sample as Labels;
 use crate::export::{ExportOptions, Outputs, Picture, export};
 use crate::nets::{Kind as NetKind, NetConfig};
+use crate::onnx_graph::floats;
 use crate::onnx_run::environment;
 use burn::tensor::Device;
 use maskline_models::Head;
@@ -217,8 +218,8 @@ fn every_conv_lies_between_pairs_with_a_scale_for_every_channel() {
             let bias = maker(&graph, bias);
             let (stored, bias_scale) = (constants[bias.input[0].as_str()], constants[bias.input[1].as_str()]);
             assert_eq!((stored.data_type, stored.dims[0]), (data_type::INT32, channels));
-            let input_scale = graph::floats(constants[input.input[1].as_str()]).unwrap()[0];
-            let [weights, biases] = [scale, bias_scale].map(|t| graph::floats(t).unwrap());
+            let input_scale = floats(constants[input.input[1].as_str()]).unwrap()[0];
+            let [weights, biases] = [scale, bias_scale].map(|t| floats(t).unwrap());
             for (w, b) in weights.iter().zip(&biases) {
                 assert!((w * input_scale - b).abs() <= 1e-6 * b.abs(), "{}", conv.name);
             }

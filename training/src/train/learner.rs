@@ -36,6 +36,16 @@ pub(super) struct Learner {
     device: Device,             // with autodiff
 }
 
+/// What a net took from elsewhere.
+pub(super) struct Taken {
+    /// Tensors that were taken.
+    pub(super) count: usize,
+    /// All tensors of the net.
+    pub(super) all: usize,
+    /// The licence of those that were taken.
+    pub(super) licence: String,
+}
+
 const STEP: u64 = 3;
 
 impl Learner {
@@ -91,22 +101,26 @@ impl Learner {
         self.average = (self.config.optimizer.ema > 0.0).then(|| Weights::of(&self.net.valid()));
     }
 
-    /// Takes the tensors of another checkpoint or of an exported model wherever name and shape agree; gives how many of how many.
+    /// Takes the tensors of another checkpoint or of an exported model wherever path and shape agree.
     ///
     /// # Errors
     /// If it cannot be read, is quantized, or none of them does (exit code 78).
-    pub(super) fn take_weights(&mut self, path: &Path) -> Result<(usize, usize)> {
+    pub(super) fn take_weights(&mut self, path: &Path) -> Result<Taken> {
         let plain = self.device.clone().without_autodiff();
         let all = Weights::of(&self.net.valid()).len();
         let net = self.net.clone();
-        let (net, taken) = if exported::is_model(path) {
-            let (net, taken, folded) = Exported::read(path)?.put_into(net, &plain);
+        let (net, count, licence) = if exported::is_model(path) {
+            let mut model = Exported::read(path)?;
+            let licence = std::mem::take(&mut model.licence);
+            let (net, count, folded) = model.put_into(net, &plain);
             self.folded = folded;
-            (net, taken)
+            (net, count, licence)
         } else {
-            Weights::of(&Checkpoint::read(path)?.best_net(&plain)?).put_into(net)
+            let checkpoint = Checkpoint::read(path)?;
+            let (net, count) = Weights::of(&checkpoint.best_net(&plain)?).put_into(net);
+            (net, count, checkpoint.head.config.licence)
         };
-        if taken == 0 {
+        if count == 0 {
             return Err(fault(
                 Kind::Config,
                 format!("init = {}: none of its tensors has a path and shape of this net", path.display()),
@@ -114,7 +128,7 @@ impl Learner {
         }
         self.net = net;
         self.begin_average();
-        Ok((taken, all))
+        Ok(Taken { count, all, licence })
     }
 
     /// What an exported model has folded gets the statistics of the first pictures `[n, 3, h, w]` that come by.

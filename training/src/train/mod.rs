@@ -17,7 +17,6 @@ use crate::checkpoint::{Checkpoint, EpochRow, Head, Progress};
 use crate::config::RunConfig;
 use crate::data::{Batch, Loader, Plan, Recipe, Source, class_counts};
 use crate::error::{Kind, fault};
-use crate::exported;
 use crate::freeze;
 use crate::metrics::{Scores, scored_names};
 use anyhow::Result;
@@ -104,17 +103,15 @@ impl Run {
                 head.progress.epoch, head.progress.step_in_epoch
             ));
         }
-        if head.config.licence.is_empty() {
-            head.config.licence = match (&checkpoint, &config.init) {
-                (Some(checkpoint), _) => checkpoint.head.config.licence.clone(),
-                (None, Some(init)) => exported::licence(init)?, // whatever the weights learn next
-                (None, None) => String::new(),
-            };
-        }
+        let mut origin_licence = checkpoint.as_ref().map(|checkpoint| checkpoint.head.config.licence.clone());
         let mut learner = Learner::new(config, &head.classes, class_weights, checkpoint.as_ref(), &options.device)?;
         if let (Some(path), None) = (&config.init, &checkpoint) {
-            let (taken, all) = learner.take_weights(path)?;
-            live.line(&format!("took {taken} of {all} tensors from {}", path.display()));
+            let taken = learner.take_weights(path)?;
+            live.line(&format!("took {} of {} tensors from {}", taken.count, taken.all, path.display()));
+            origin_licence = Some(taken.licence);
+        }
+        if head.config.licence.is_empty() {
+            head.config.licence = origin_licence.unwrap_or_default(); // whatever the weights learn next
         }
         if let (Some(pretrained), None) = (&config.pretrained, &checkpoint) {
             let count = learner.take_pretrained(pretrained)?;
