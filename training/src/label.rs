@@ -11,7 +11,7 @@ use std::path::Path;
 
 /// When a model is sure.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Certainty {
+pub struct Acceptance {
     /// The least probability of the best class that makes a label, 0 up to 1.
     pub threshold: f32,
     /// What scores are divided by first, above 0.
@@ -36,7 +36,7 @@ pub struct Labelled {
 /// # Errors
 /// Pictures that cannot be read (exit code 65), a model without scores or without an ignored class (78), or files that cannot be
 /// written (74), into a folder that holds something (64).
-pub fn label(subject: &mut Subject, images: &Path, out: &Path, certainty: Certainty, size: Option<(u32, u32)>) -> Result<Labelled> {
+pub fn label(subject: &mut Subject, images: &Path, out: &Path, accept: Acceptance, size: Option<(u32, u32)>) -> Result<Labelled> {
     let Subject::Net {
         segmenter, input, classes, ..
     } = subject
@@ -59,7 +59,7 @@ pub fn label(subject: &mut Subject, images: &Path, out: &Path, certainty: Certai
         let sample = read_picture(path)?;
         let prediction = predict(segmenter.as_mut(), input, &sample, size)?;
         let scores = prediction.scores.ok_or_else(|| fault(Kind::Config, NO_SCORES))?;
-        let numbers = sure(&prediction.classes, scores, certainty);
+        let numbers = sure(&prediction.classes, scores, accept);
         let id = |number: &u8| {
             counts[usize::from(*number)] += 1;
             table.id(usize::from(*number)).unwrap_or(unsure_id)
@@ -91,13 +91,13 @@ fn ignored_id(classes: &[Class]) -> Result<u8> {
 }
 
 /// Class numbers `[pixels]` with [`IGNORE`] where the best class of scores `[classes, pixels]` is not probable enough.
-fn sure(classes: &[u8], mut scores: Vec<f32>, certainty: Certainty) -> Vec<u8> {
+fn sure(classes: &[u8], mut scores: Vec<f32>, accept: Acceptance) -> Vec<u8> {
     let pixels = classes.len();
-    scores.iter_mut().for_each(|score| *score /= certainty.temperature);
+    scores.iter_mut().for_each(|score| *score /= accept.temperature);
     softmax(&mut scores, pixels);
     let probable = |(i, class): (usize, &u8)| {
         let p = scores[usize::from(*class) * pixels + i];
-        if p >= certainty.threshold { *class } else { IGNORE }
+        if p >= accept.threshold { *class } else { IGNORE }
     };
     classes.iter().enumerate().map(probable).collect()
 }
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn a_class_counts_from_the_threshold_on() {
         let scores = || vec![2.0, 0.4, 0.0, 0.0]; // p of class 0: 0.88 and 0.60
-        let at = |threshold, temperature| sure(&[0, 0], scores(), Certainty { threshold, temperature });
+        let at = |threshold, temperature| sure(&[0, 0], scores(), Acceptance { threshold, temperature });
         assert_eq!(at(0.5, 1.0), [0, 0]);
         assert_eq!(at(0.8, 1.0), [0, IGNORE]);
         assert_eq!(at(0.8, 2.0), [IGNORE, IGNORE]); // 0.73 then

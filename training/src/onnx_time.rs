@@ -12,29 +12,46 @@ use std::time::Instant;
 /// # Errors
 /// One line with exit code 78, if ONNX Runtime refuses a model or the size.
 pub fn medians_ms(models: &[&Model], (width, height): (usize, usize), threads: Option<usize>, rounds: usize) -> Result<Vec<f64>> {
-    let mut nets = Vec::new();
-    for model in models {
-        nets.push(OnnxNet::open_on(model, None, threads)?);
-    }
     // Not zeros: those are faster where a net turns everything below 0 into them.
     let picture: Vec<f32> = (0..3 * width * height).map(|i| (i as f32 * 0.37).sin()).collect();
+    let times = in_turn(models, &picture, (width, height), threads, rounds)?;
+    Ok(times.into_iter().map(median).collect())
+}
+
+/// Milliseconds of every call, the rounds of each model; every other round goes through the models from the last to the first.
+///
+/// # Errors
+/// One line with exit code 78, if ONNX Runtime refuses a model or the size.
+pub(crate) fn in_turn(
+    models: &[&Model],
+    picture: &[f32],
+    (width, height): (usize, usize),
+    threads: Option<usize>,
+    rounds: usize,
+) -> Result<Vec<Vec<f64>>> {
+    let open = |model: &&Model| OnnxNet::open_on(model, None, threads);
+    let mut nets = models.iter().map(open).collect::<Result<Vec<_>>>()?;
     let mut times = vec![Vec::new(); nets.len()];
-    for round in 0..=rounds {
-        for (net, times) in nets.iter_mut().zip(&mut times) {
-            let shape = match net.layout() {
+    let mut order: Vec<usize> = (0..nets.len()).collect();
+    for round in 0..WARM_UP + rounds {
+        for &which in &order {
+            let shape = match nets[which].layout() {
                 Layout::Nchw => [1, 3, height, width],
                 Layout::Nhwc => [1, height, width, 3],
             };
             let start = Instant::now();
-            net.class_map(&picture, shape)?;
-            // The first round allocates.
-            if round > 0 {
-                times.push(start.elapsed().as_secs_f64() * 1e3);
+            nets[which].class_map(picture, shape)?;
+            if round >= WARM_UP {
+                times[which].push(start.elapsed().as_secs_f64() * 1e3);
             }
         }
+        order.reverse();
     }
-    Ok(times.into_iter().map(median).collect())
+    Ok(times)
 }
+
+/// Rounds that do not count: the first ones allocate.
+const WARM_UP: usize = 2;
 
 /// The middle one of times; no number where there are none.
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {

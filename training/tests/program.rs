@@ -123,6 +123,17 @@ fn every_failure_has_its_code_and_names_the_remedy() {
     fails(&["nets", "text.ckpt"], at, 78, "text.ckpt");
     fails(&["compare", "none.json"], at, 74, "cannot read none.json");
     fails(&["compare", "--papers", "bad.toml"], at, 78, "paper");
+    let lost = "is read by this command and would be lost";
+    fails(&["compare", "text.ckpt", "--json", "./text.ckpt"], at, 64, lost);
+    fails(&["nets", "good.toml", "--json", "good.toml"], at, 64, lost);
+    fails(&["data", "check", "good.toml", "--sheet", "good.toml"], at, 64, lost);
+    fails(&["eval", "text.ckpt", "--json", "text.ckpt"], at, 64, lost);
+    fails(
+        &["tune-rate", "good.toml", "--plot", "new/plot.png"],
+        at,
+        74,
+        "there is no folder new",
+    );
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! `compare`
 
+use super::outputs;
 use crate::cli::CompareArgs;
-use crate::error::io_fault;
 use crate::{compare, plots};
 use anyhow::Result;
+use std::path::Path;
 
 /// Prints the table, and writes and draws what was asked for.
 pub fn run(args: &CompareArgs) -> Result<()> {
@@ -14,12 +15,13 @@ pub fn run(args: &CompareArgs) -> Result<()> {
     } else {
         args.models.clone()
     };
+    let inputs: Vec<&Path> = models.iter().map(Path::new).chain(args.papers.as_deref()).collect();
+    outputs::check(&[args.json.as_deref(), args.plot.as_deref()], &inputs)?;
     let mut points = models.iter().map(|m| compare::model(m, size)).collect::<Result<Vec<_>>>()?;
     points.append(&mut compare::papers(args.papers.as_deref(), size)?);
     print!("{}", compare::table(&points, size));
     if let Some(path) = &args.json {
-        let json = serde_json::to_string_pretty(&points)?;
-        std::fs::write(path, json + "\n").map_err(|e| io_fault("write", path, e))?;
+        outputs::write_json(path, &points)?;
     }
     if let Some(path) = &args.plot {
         plots::accuracy(&points, size, path)?;

@@ -1,6 +1,6 @@
 //! `data check`
 
-use super::read_config;
+use super::{outputs, read_config};
 use crate::cli::{DataArgs, DataCommand};
 use crate::data::Sample;
 use crate::data::check::{Found, check};
@@ -12,6 +12,7 @@ use anyhow::Result;
 pub fn run(args: &DataArgs) -> Result<()> {
     let DataCommand::Check { config: path, sheet } = &args.command;
     let config = read_config(path)?;
+    outputs::check(&[sheet.as_deref()], &[path])?;
     let classes = config.read_classes().map_err(|e| fault(Kind::Config, e))?;
     let (mut problems, mut samples) = (Vec::new(), Vec::new());
     for (section, entries) in [("data", &config.data), ("validation", &config.validation)] {

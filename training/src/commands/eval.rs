@@ -1,9 +1,10 @@
 //! `eval`
 
+use super::outputs;
 use crate::checkpoint::Checkpoint;
 use crate::cli::EvalArgs;
 use crate::config::read_classes;
-use crate::error::{Kind, fault, io_fault};
+use crate::error::{Kind, fault};
 use crate::eval::{EvalOptions, Report, Subject, eval};
 use crate::metrics::scored_names;
 use crate::predict::{NO_SCORES, Views};
@@ -15,6 +16,7 @@ use std::path::Path;
 /// Measures, prints the table and writes what was asked for.
 pub fn run(args: &EvalArgs) -> Result<()> {
     let options = options(args)?;
+    check_outputs(args)?;
     let mut data = args.data.configs()?;
     let mut subject = match (&args.masks, &args.model) {
         (Some(folder), _) => Subject::Masks {
@@ -63,6 +65,18 @@ pub fn run(args: &EvalArgs) -> Result<()> {
     write(args, &report, subject.classes())
 }
 
+fn check_outputs(args: &EvalArgs) -> Result<()> {
+    let worst = args.worst.get(1).map(Path::new);
+    let drawn = [&args.confusion, &args.curves, &args.reliability].map(|path| path.as_deref());
+    let inputs = [
+        args.model.as_deref().map(Path::new),
+        args.classes.as_deref(),
+        args.data.config.as_deref(),
+    ];
+    let inputs: Vec<&Path> = inputs.into_iter().flatten().collect();
+    outputs::check(&[&[args.json.as_deref(), worst], &drawn[..]].concat(), &inputs)
+}
+
 fn options(args: &EvalArgs) -> Result<EvalOptions> {
     let usage = |line: String| fault(Kind::Usage, line);
     if !(0.0..=5.0).contains(&args.boundary_tolerance) {
@@ -94,8 +108,7 @@ fn options(args: &EvalArgs) -> Result<EvalOptions> {
 fn write(args: &EvalArgs, report: &Report, classes: &[Class]) -> Result<()> {
     let measures = &report.measures;
     if let Some(path) = &args.json {
-        let json = serde_json::to_string_pretty(report)?;
-        std::fs::write(path, json + "\n").map_err(|e| io_fault("write", path, e))?;
+        outputs::write_json(path, report)?;
     }
     if let Some(path) = &args.confusion {
         plots::confusion(&measures.confusion, &scored_names(classes), path)?;

@@ -1,5 +1,6 @@
 //! `export`
 
+use super::outputs;
 use crate::checkpoint::{Checkpoint, Head as Run};
 use crate::cli::ExportArgs;
 use crate::config::DataConfig;
@@ -10,7 +11,6 @@ use crate::exported;
 use anyhow::Result;
 use maskline_models::contract::{Contract, Provenance, Size};
 use maskline_synth::{Scene, SceneOptions};
-use std::fs::canonicalize;
 use std::path::Path;
 
 /// Exports a checkpoint and prints how well the file agrees with it.
@@ -59,12 +59,8 @@ pub fn run(args: &ExportArgs) -> Result<()> {
             Some(_) => clip(size),
         },
     };
-    if canonicalize(&args.out).is_ok_and(|out| canonicalize(&args.checkpoint).is_ok_and(|from| from == out)) {
-        return Err(fault(
-            Kind::Usage,
-            "--out is the checkpoint itself: name another file, or its weights would be lost",
-        ));
-    }
+    let inputs: Vec<&Path> = [&*args.checkpoint].into_iter().chain(args.measured.as_deref()).collect();
+    outputs::check(&[Some(&args.out)], &inputs)?;
     let exported = export(&net, &run.config.net, contract, &options)?;
     exported.write(&args.out)?;
     println!("{}: {:.2} MB", args.out.display(), exported.bytes.len() as f64 / 1e6);

@@ -1,9 +1,9 @@
 //! `kfold`
 
-use super::{read_config, stop_flag, use_threads};
+use super::{outputs, read_config, stop_flag, use_threads};
 use crate::cli::KfoldArgs;
 use crate::device;
-use crate::error::{Kind, fault, io_fault};
+use crate::error::{Kind, fault};
 use crate::train::Options;
 use crate::train::folds::{Folds, cross_validate, drives};
 use anyhow::Result;
@@ -12,6 +12,7 @@ use std::path::PathBuf;
 /// Trains and measures every fold, and prints a row for each.
 pub fn run(args: &KfoldArgs) -> Result<()> {
     let mut config = read_config(&args.config)?;
+    outputs::check(&[args.json.as_deref()], &[&args.config])?;
     args.length.put_into(&mut config.train);
     let drives = if args.drives.is_empty() {
         drives(&config)?
@@ -37,8 +38,7 @@ pub fn run(args: &KfoldArgs) -> Result<()> {
         ));
     };
     let path = args.json.clone().unwrap_or_else(|| options.out.join("kfold.json"));
-    let json = serde_json::to_string_pretty(&folds)?;
-    std::fs::write(&path, json + "\n").map_err(|e| io_fault("write", &path, e))?;
+    outputs::write_json(&path, &folds)?;
     println!("{}", table(&folds));
     Ok(())
 }

@@ -4,7 +4,7 @@ use crate::cli::LabelArgs;
 use crate::device;
 use crate::error::{Kind, fault};
 use crate::eval::Subject;
-use crate::label::{Certainty, label};
+use crate::label::{Acceptance, label};
 use anyhow::Result;
 
 /// Labels a folder of pictures, and says how much of them.
@@ -18,12 +18,12 @@ pub fn run(args: &LabelArgs) -> Result<()> {
     }
     let device = device::choose(&args.device).map_err(|e| fault(Kind::Config, e))?;
     let mut subject = Subject::open(&args.model, args.head.as_deref(), &device)?;
-    let certainty = Certainty {
+    let accept = Acceptance {
         threshold: args.threshold,
         temperature: args.temperature,
     };
     let size = args.size.map(|s| (s.width, s.height));
-    let found = label(&mut subject, &args.images, &args.out, certainty, size)?;
+    let found = label(&mut subject, &args.images, &args.out, accept, size)?;
     println!("{} pictures; share of the pixels of each class:", found.pictures);
     for (name, share) in &found.shares {
         println!("  {name:14} {:6.2} %", 100.0 * share);

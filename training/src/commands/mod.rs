@@ -8,6 +8,7 @@ mod export;
 mod kfold;
 mod label;
 mod nets;
+mod outputs;
 mod quantize;
 mod train;
 mod tune_rate;

@@ -1,9 +1,9 @@
 //! `nets`
 
-use super::read_config;
+use super::{outputs, read_config};
 use crate::cli::{NetsArgs, Size};
 use crate::config::InputConfig;
-use crate::error::{Kind, fault, io_fault};
+use crate::error::{Kind, fault};
 use crate::export::{ExportOptions, bare_contract, record};
 use crate::nets::{Encoder, Kind as NetKind, NetConfig};
 use crate::{device, onnx_cost, onnx_time};
@@ -53,6 +53,8 @@ struct List {
 
 /// Lists nets with their parameters and cost.
 pub fn run(args: &NetsArgs) -> Result<()> {
+    let inputs: Vec<&Path> = args.nets.iter().map(Path::new).collect();
+    outputs::check(&[args.json.as_deref()], &inputs)?;
     let classes = driving_classes().iter().filter(|c| !c.ignore).count();
     let mut nets = if args.only {
         Vec::new()
@@ -79,8 +81,7 @@ pub fn run(args: &NetsArgs) -> Result<()> {
             threads: args.threads,
             nets: rows,
         };
-        let json = serde_json::to_string_pretty(&list)?;
-        std::fs::write(path, json + "\n").map_err(|e| io_fault("write", path, e))?;
+        outputs::write_json(path, &list)?;
     }
     Ok(())
 }

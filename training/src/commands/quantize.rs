@@ -1,9 +1,10 @@
 //! `quantize`
 
+use super::outputs;
 use crate::cli::{QuantizeActivations, QuantizeArgs, QuantizeRanges, QuantizeTo};
 use crate::config::DataConfig;
 use crate::data::{Sample, Source};
-use crate::error::{Kind, fault, io_fault};
+use crate::error::{Kind, fault};
 use crate::export::write_whole;
 use crate::quantize::{Activations, Int8, Keep, Labelled, Method, Pictures, Report, Scheme, Target, quantize, spread, takes};
 use anyhow::Result;
@@ -15,10 +16,8 @@ pub fn run(args: &QuantizeArgs) -> Result<()> {
     let target = target(args)?;
     let model = Model::open(&args.model, None).map_err(|e| fault(Kind::Config, e))?;
     takes(&model)?;
-    let folder = args.out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if !folder.is_dir() {
-        return Err(io_fault("write", &args.out, format!("there is no folder {}", folder.display()))); // now, not after minutes
-    }
+    let inputs: Vec<&Path> = [Path::new(&args.model)].into_iter().chain(args.data.config.as_deref()).collect();
+    outputs::check(&[Some(&args.out), args.json.as_deref()], &inputs)?;
     let [learned, measured] = args.data.pair(&args.eval_split)?;
     if learned.is_empty() || measured.is_empty() {
         return Err(fault(
@@ -73,8 +72,7 @@ pub fn run(args: &QuantizeArgs) -> Result<()> {
     write_whole(&args.out, &done.model.onnx)?;
     print(&done.report, &args.out, &words[1]);
     if let Some(path) = &args.json {
-        let json = serde_json::to_string_pretty(&done.report)?;
-        std::fs::write(path, json + "\n").map_err(|e| io_fault("write", path, e))?;
+        outputs::write_json(path, &done.report)?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! `tune-rate`
 
-use super::{read_config, stop_flag, use_threads};
+use super::{outputs, read_config, stop_flag, use_threads};
 use crate::cli::TuneRateArgs;
 use crate::error::{Kind, fault, io_fault};
 use crate::train::sweep::{Sweep, csv, suggest};
@@ -17,6 +17,7 @@ pub fn run(args: &TuneRateArgs) -> Result<()> {
         return Err(fault(Kind::Usage, line));
     }
     let config = read_config(&args.config)?;
+    outputs::check(&[args.csv.as_deref(), args.plot.as_deref()], &[&args.config])?;
     let device = device::choose(&args.compute.device).map_err(|e| fault(Kind::Config, e))?;
     use_threads(args.compute.threads)?;
     let sweep = Sweep {

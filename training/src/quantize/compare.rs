@@ -4,13 +4,11 @@ use super::labelled::Labelled;
 use crate::data::Sample;
 use crate::eval::OnnxSegmenter;
 use crate::metrics::{Confusion, Scores, scored_names};
-use crate::onnx_run::OnnxNet;
-use crate::onnx_time::median;
+use crate::onnx_time::{in_turn, median};
 use crate::predict::{Prepared, class_map};
 use anyhow::Result;
 use maskline_models::{Class, Model};
 use serde::Serialize;
-use std::time::Instant;
 
 /// Alternating pairs of runs that a speed is the median of.
 const PAIRS: usize = 25;
@@ -66,31 +64,14 @@ pub fn agreement(a: &[Vec<u8>], b: &[Vec<u8>]) -> f64 {
 /// # Errors
 /// If ONNX Runtime refuses a model or the picture.
 pub fn speed(float: &Model, quantized: &Model, picture: &Prepared) -> Result<Speed> {
-    let mut nets = [OnnxNet::open(float, None)?, OnnxNet::open(quantized, None)?];
-    let shape = picture.shape(float.contract.input.layout);
-    let mut run = |which: usize| -> Result<f64> {
-        let start = Instant::now();
-        nets[which].class_map(&picture.tensor, shape)?;
-        Ok(start.elapsed().as_secs_f64() * 1e3)
-    };
-    for which in [0, 1, 0, 1] {
-        run(which)?; // the first runs allocate
-    }
-    let mut times = [Vec::new(), Vec::new(), Vec::new()]; // float, quantized, ratio
-    for pair in 0..PAIRS {
-        let mut both = [0.0; 2];
-        for which in [pair % 2, 1 - pair % 2] {
-            both[which] = run(which)?;
-        }
-        let all = [both[0], both[1], both[1] / both[0]];
-        times.iter_mut().zip(all).for_each(|(list, time)| list.push(time));
-    }
-    let [float_ms, quantized_ms, ratio] = times.map(median);
+    let size = (picture.width, picture.height);
+    let times = in_turn(&[float, quantized], &picture.tensor, size, None, PAIRS)?;
+    let ratios = times[0].iter().zip(&times[1]).map(|(float, quantized)| quantized / float);
     Ok(Speed {
         size: [picture.width, picture.height],
-        float_ms,
-        quantized_ms,
-        ratio,
+        ratio: median(ratios.collect()),
+        float_ms: median(times[0].clone()),
+        quantized_ms: median(times[1].clone()),
         pairs: PAIRS,
     })
 }
