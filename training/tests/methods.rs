@@ -6,7 +6,7 @@ mod common;
 
 use common::runs::{alone, options, program, shapes, tensors, train};
 use maskline_training::checkpoint::Checkpoint;
-use maskline_training::config::RunConfig;
+use maskline_training::config::{DataConfig, DataKind, RunConfig};
 use maskline_training::data::Source;
 use maskline_training::device;
 use maskline_training::nets::Discriminator;
@@ -326,12 +326,29 @@ fn every_drive_is_measured_by_a_run_that_never_saw_it() {
     assert_eq!(std::fs::metadata(out.join("a/last.ckpt")).unwrap().modified().unwrap(), kept);
     assert_eq!(serde_json::from_str::<serde_json::Value>(&json()).unwrap(), first);
 
-    let mut other = config;
+    let mut other = config.clone();
     other.optimizer.rate = 0.5;
     let error = cross_validate(&other, &drives, &options(&out, false, false))
         .unwrap_err()
         .to_string();
     assert!(error.contains("rate = 0.5"), "{error}");
+
+    // A fold may begin with a net of scenes, and with no other.
+    let mut scenes = config.clone();
+    (scenes.classes, scenes.validation) = (None, Vec::new());
+    scenes.data = vec![DataConfig {
+        count: Some(4),
+        size: Some([40, 40]),
+        ..DataConfig::new(DataKind::Synth)
+    }];
+    run(&scenes, &options(&at.join("scenes"), false, false)).unwrap();
+    let begun_with = |path: &str| RunConfig {
+        init: Some(at.join(path)),
+        ..config.clone()
+    };
+    assert!(without(&begun_with("scenes/last.ckpt"), "b_").is_ok());
+    let error = without(&begun_with("runs/shapes-kfold/a/last.ckpt"), "b_").unwrap_err().to_string();
+    assert!(error.contains("learned from rendered scenes alone"), "{error}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::checkpoint::{Checkpoint, Progress};
 use crate::config::{DataConfig, DataKind, RunConfig};
 use crate::data::names;
 use crate::error::{Kind, fault};
+use crate::exported::is_model;
 use crate::metrics::Scores;
 use anyhow::Result;
 use serde::Serialize;
@@ -104,11 +105,17 @@ pub fn drives(config: &RunConfig) -> Result<Vec<String>> {
 /// The configuration that learns without a drive and measures on it, and how many pictures it measures on.
 ///
 /// # Errors
-/// If nothing is left to learn from, the drive has no pictures, or a net that has seen the drive has a say (exit code 78).
+/// If nothing is left to learn from, the drive has no pictures, or a net that may have seen the drive has a say (exit code 78).
 pub fn without(config: &RunConfig, drive: &str) -> Result<(RunConfig, usize)> {
-    for (found, key) in [(config.init.is_some(), "init"), (config.distill.is_some(), "[distill]")] {
-        if found {
-            let line = format!("found {key}, wanted none for folds: a net that learned from all drives would tell of the one held out");
+    let teacher = config.distill.as_ref().map(|distill| &distill.teacher);
+    for (key, net) in [("init", config.init.as_ref()), ("teacher", teacher)] {
+        if let Some(net) = net
+            && !knows_no_drive(net)?
+        {
+            let line = format!(
+                "{key} = {}: wanted for folds a checkpoint that learned from rendered scenes alone, or none: another one would tell of the drive held out",
+                net.display()
+            );
             return Err(fault(Kind::Config, line));
         }
     }
@@ -153,6 +160,30 @@ pub fn without(config: &RunConfig, drive: &str) -> Result<(RunConfig, usize)> {
         )));
     }
     Ok((fold, pictures))
+}
+
+/// Whether a net saw rendered scenes alone, and so did those that it began with and learned from. What exported models saw is not
+/// known.
+fn knows_no_drive(path: &Path) -> Result<bool> {
+    let mut nets = vec![path.to_path_buf()];
+    let mut asked = BTreeSet::new();
+    while let Some(path) = nets.pop() {
+        // A run may have taken the place of the one that it began with.
+        if is_model(&path) || !asked.insert(path.clone()) {
+            return Ok(false);
+        }
+        let config = Checkpoint::read(&path)?.head.config;
+        if config.data.iter().chain(&config.validation).any(has_pictures) {
+            return Ok(false);
+        }
+        nets.extend(config.init);
+        nets.extend(config.distill.map(|distill| distill.teacher));
+    }
+    Ok(true)
+}
+
+fn has_pictures(entry: &DataConfig) -> bool {
+    entry.kind != DataKind::Synth || entry.path.is_some()
 }
 
 /// The prefix of the names that begin with both.
