@@ -281,6 +281,16 @@ impl DataConfig {
         }
     }
 
+    /// How many scenes it has rendered in memory: 0 where it reads files.
+    pub fn rendered(&self) -> usize {
+        let scenes = self.count.unwrap_or(0) * self.frames.unwrap_or(1);
+        if self.kind == DataKind::Synth && self.path.is_none() {
+            scenes.div_ceil(self.every.max(1))
+        } else {
+            0
+        }
+    }
+
     /// For people: what it is and where.
     pub fn describe(&self) -> String {
         let place = match (&self.path, &self.images) {

@@ -308,6 +308,15 @@ fn a_clip_is_measured_from_frame_to_frame() {
         (Some(2), Some(1)),
         "{temporal}"
     );
+    // names that count nothing
+    for folder in ["images", "labels", "masks"] {
+        for (frame, name) in [("000", "7a31"), ("001", "b05c2"), ("002", "c9d9"), ("100", "e4b7")] {
+            std::fs::rename(at.join(format!("{folder}/{frame}.png")), at.join(format!("{folder}/{name}.png"))).unwrap();
+        }
+    }
+    let output = program(&args, at);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("no frame follows another"), "{text}");
 }
 
 #[test]

@@ -184,6 +184,9 @@ impl TemporalTally {
 impl Temporal {
     /// The measures for people.
     pub fn table(&self) -> String {
+        if self.pairs == 0 {
+            return "no frame follows another: --clip wants names that count on, such as drive_0001.png, drive_0002.png".into();
+        }
         let percent = |v: Option<f64>| v.map_or_else(|| "-".into(), |v| format!("{:.2}", 100.0 * v));
         let mut text = format!(
             "over {} pairs of frames, {} cuts left out, %   predicted   labels\n",

@@ -173,17 +173,13 @@ fn knows_no_drive(path: &Path) -> Result<bool> {
             return Ok(false);
         }
         let config = Checkpoint::read(&path)?.head.config;
-        if config.data.iter().chain(&config.validation).any(has_pictures) {
+        if config.data.iter().chain(&config.validation).any(|entry| entry.rendered() == 0) {
             return Ok(false);
         }
         nets.extend(config.init);
         nets.extend(config.distill.map(|distill| distill.teacher));
     }
     Ok(true)
-}
-
-fn has_pictures(entry: &DataConfig) -> bool {
-    entry.kind != DataKind::Synth || entry.path.is_some()
 }
 
 /// The prefix of the names that begin with both.

@@ -14,7 +14,7 @@ pub use folder::RunFolder;
 pub use teacher::DistillConfig;
 
 use crate::checkpoint::{Checkpoint, EpochRow, Head, Progress};
-use crate::config::RunConfig;
+use crate::config::{DataConfig, RunConfig};
 use crate::data::{Batch, Loader, Plan, Recipe, Source, class_counts};
 use crate::error::{Kind, fault};
 use crate::freeze;
@@ -89,10 +89,14 @@ impl Run {
         let classes = config.read_classes().map_err(|e| fault(Kind::Config, e))?;
         let folder = RunFolder::open(&options.out, options.resume)?;
         let nominal = (config.input.width, config.input.height);
+        let live = Live::new();
+        let scenes: usize = config.data.iter().chain(&config.validation).map(DataConfig::rendered).sum();
+        if scenes > 0 {
+            live.line(&format!("rendering {scenes} scenes"));
+        }
         let (recipe, class_weights) = recipe(config, &classes)?;
         let validation = Source::load_all(&config.validation, &classes, nominal)?;
         let mut head = Head::new(config.clone(), classes, folder::origin(&options.device_name));
-        let live = Live::new();
         let checkpoint = options.resume.then(|| Checkpoint::read(&folder.last())).transpose()?;
         if let Some(checkpoint) = &checkpoint {
             folder::same_run(&checkpoint.head, config)?;
