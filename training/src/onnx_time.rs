@@ -18,7 +18,7 @@ pub fn medians_ms(models: &[&Model], (width, height): (usize, usize), threads: O
     Ok(times.into_iter().map(median).collect())
 }
 
-/// Milliseconds of every call, the rounds of each model; every other round goes through the models from the last to the first.
+/// Milliseconds of every call, the rounds of each model; every round begins with another one of them.
 ///
 /// # Errors
 /// One line with exit code 78, if ONNX Runtime refuses a model or the size.
@@ -45,7 +45,7 @@ pub(crate) fn in_turn(
                 times[which].push(start.elapsed().as_secs_f64() * 1e3);
             }
         }
-        order.reverse();
+        order.rotate_left(1);
     }
     Ok(times)
 }

@@ -347,6 +347,10 @@ fn every_drive_is_measured_by_a_run_that_never_saw_it() {
         ..config.clone()
     };
     assert!(without(&begun_with("scenes/last.ckpt"), "b_").is_ok());
+    let error = cross_validate(&begun_with("scenes/last.ckpt"), &drives, &options(&out, false, false))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("began with other weights"), "{error}");
     let error = without(&begun_with("runs/shapes-kfold/a/last.ckpt"), "b_").unwrap_err().to_string();
     assert!(error.contains("learned from rendered scenes alone"), "{error}");
 }

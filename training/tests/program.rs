@@ -127,6 +127,11 @@ fn every_failure_has_its_code_and_names_the_remedy() {
     fails(&["compare", "text.ckpt", "--json", "./text.ckpt"], at, 64, lost);
     fails(&["nets", "good.toml", "--json", "good.toml"], at, 64, lost);
     fails(&["data", "check", "good.toml", "--sheet", "good.toml"], at, 64, lost);
+    write("net.onnx", "");
+    write("net.toml", "");
+    fails(&["compare", "net.onnx", "--json", "net.toml"], at, 64, lost);
+    fails(&["compare", "--json", "a", "--plot", "a"], at, 64, "would be written twice");
+    fails(&["compare", "--json", "images"], at, 64, "is a folder");
     fails(&["eval", "text.ckpt", "--json", "text.ckpt"], at, 64, lost);
     fails(
         &["tune-rate", "good.toml", "--plot", "new/plot.png"],

@@ -12,7 +12,6 @@ use std::path::PathBuf;
 /// Trains and measures every fold, and prints a row for each.
 pub fn run(args: &KfoldArgs) -> Result<()> {
     let mut config = read_config(&args.config)?;
-    outputs::check(&[args.json.as_deref()], &[&args.config])?;
     args.length.put_into(&mut config.train);
     let drives = if args.drives.is_empty() {
         drives(&config)?
@@ -30,6 +29,9 @@ pub fn run(args: &KfoldArgs) -> Result<()> {
         device_name: args.compute.device.clone(),
         stop: stop_flag()?,
     };
+    // What lies in the runs' folder gets it from them.
+    let json = args.json.as_deref().filter(|json| !json.starts_with(&options.out));
+    outputs::check(&[json], &[&args.config])?;
     // On a thread of the pool, as `train`.
     let Some(folds) = rayon::scope(|_| cross_validate(&config, &drives, &options))? else {
         return Err(fault(

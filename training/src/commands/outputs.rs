@@ -6,19 +6,29 @@ use serde::Serialize;
 use std::fs::canonicalize;
 use std::path::Path;
 
-/// Refuses to write over a file that the command reads or into a folder that is not there: now, not after minutes of work.
+/// Refuses to write over a file that the command reads (a model's sidecar too), twice into one file, or into a folder that is not
+/// there: now, not after minutes of work.
 ///
 /// # Errors
-/// One line with exit code 64 for the first and 74 for the second.
+/// One line with exit code 64, or 74 for the last.
 pub fn check(outputs: &[Option<&Path>], inputs: &[&Path]) -> Result<()> {
-    let inputs: Vec<_> = inputs.iter().filter_map(|input| canonicalize(input).ok()).collect();
-    for output in outputs.iter().flatten() {
+    let sidecars = inputs
+        .iter()
+        .filter(|i| i.extension().is_some_and(|e| e == "onnx"))
+        .map(|i| i.with_extension("toml"));
+    let inputs = inputs.iter().map(|input| input.to_path_buf()).chain(sidecars);
+    let inputs: Vec<_> = inputs.filter_map(|input| canonicalize(input).ok()).collect();
+    for (i, output) in outputs.iter().enumerate() {
+        let Some(output) = output else { continue };
+        let usage = |what: &str| fault(Kind::Usage, format!("{} {what}", output.display()));
         if canonicalize(output).is_ok_and(|output| inputs.contains(&output)) {
-            let line = format!(
-                "{} is read by this command and would be lost: write to another file",
-                output.display()
-            );
-            return Err(fault(Kind::Usage, line));
+            return Err(usage("is read by this command and would be lost: write to another file"));
+        }
+        if outputs[..i].contains(&Some(output)) {
+            return Err(usage("would be written twice: name another file for one of them"));
+        }
+        if output.is_dir() {
+            return Err(usage("is a folder: name a file in it"));
         }
         let folder = output.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         if !folder.is_dir() {

@@ -185,7 +185,10 @@ impl Temporal {
     /// The measures for people.
     pub fn table(&self) -> String {
         if self.pairs == 0 {
-            return "no frame follows another: --clip wants names that count on, such as drive_0001.png, drive_0002.png".into();
+            return format!(
+                "no frame follows another ({} cuts): --clip wants the frames of a video, under names that count on, such as a_0001.png, a_0002.png",
+                self.cuts
+            );
         }
         let percent = |v: Option<f64>| v.map_or_else(|| "-".into(), |v| format!("{:.2}", 100.0 * v));
         let mut text = format!(

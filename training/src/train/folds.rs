@@ -110,7 +110,7 @@ pub fn without(config: &RunConfig, drive: &str) -> Result<(RunConfig, usize)> {
     let teacher = config.distill.as_ref().map(|distill| &distill.teacher);
     for (key, net) in [("init", config.init.as_ref()), ("teacher", teacher)] {
         if let Some(net) = net
-            && !knows_no_drive(net)?
+            && !knows_no_drive(net, &[])?
         {
             let line = format!(
                 "{key} = {}: wanted for folds a checkpoint that learned from rendered scenes alone, or none: another one would tell of the drive held out",
@@ -162,22 +162,21 @@ pub fn without(config: &RunConfig, drive: &str) -> Result<(RunConfig, usize)> {
     Ok((fold, pictures))
 }
 
-/// Whether a net saw rendered scenes alone, and so did those that it began with and learned from. What exported models saw is not
-/// known.
-fn knows_no_drive(path: &Path) -> Result<bool> {
-    let mut nets = vec![path.to_path_buf()];
-    let mut asked = BTreeSet::new();
-    while let Some(path) = nets.pop() {
-        // A run may have taken the place of the one that it began with.
-        if is_model(&path) || !asked.insert(path.clone()) {
+/// Whether a net saw scenes rendered in memory alone, and so did those that it began with and learned from; `after` are those on the
+/// way to it. What exported models saw is not known, nor what was in the place of a checkpoint that says it began with itself.
+fn knows_no_drive(net: &Path, after: &[&Path]) -> Result<bool> {
+    if is_model(net) || after.contains(&net) {
+        return Ok(false);
+    }
+    let config = Checkpoint::read(net)?.head.config;
+    if config.data.iter().chain(&config.validation).any(|entry| entry.rendered() == 0) {
+        return Ok(false);
+    }
+    let after = [after, &[net]].concat();
+    for before in config.init.into_iter().chain(config.distill.map(|distill| distill.teacher)) {
+        if !knows_no_drive(&before, &after)? {
             return Ok(false);
         }
-        let config = Checkpoint::read(&path)?.head.config;
-        if config.data.iter().chain(&config.validation).any(|entry| entry.rendered() == 0) {
-            return Ok(false);
-        }
-        nets.extend(config.init);
-        nets.extend(config.distill.map(|distill| distill.teacher));
     }
     Ok(true)
 }
@@ -214,6 +213,16 @@ pub fn cross_validate(config: &RunConfig, drives: &[String], options: &Options) 
 /// Trains a fold to its end, unless it has been; `None` if it was stopped.
 fn fold(config: &RunConfig, out: &Path, options: &Options) -> Result<Option<Progress>> {
     let folder = RunFolder::find(out);
+    if folder.last().exists() {
+        let begun = Checkpoint::read(&folder.last())?.head.config;
+        if (&begun.init, &begun.pretrained) != (&config.init, &config.pretrained) {
+            let line = format!(
+                "the fold in {} began with other weights than are asked for: name another --out",
+                out.display()
+            );
+            return Err(fault(Kind::Config, line));
+        }
+    }
     if folder.is_finished() {
         let head = Checkpoint::read(&folder.last())?.head;
         same_run(&head, config)?;

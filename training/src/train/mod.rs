@@ -100,6 +100,9 @@ impl Run {
         let checkpoint = options.resume.then(|| Checkpoint::read(&folder.last())).transpose()?;
         if let Some(checkpoint) = &checkpoint {
             folder::same_run(&checkpoint.head, config)?;
+            // What the run began with, whatever the configuration says now.
+            head.config.init.clone_from(&checkpoint.head.config.init);
+            head.config.pretrained.clone_from(&checkpoint.head.config.pretrained);
             head.progress = checkpoint.head.progress.clone();
             head.origin = checkpoint.head.origin.clone();
             live.line(&format!(
