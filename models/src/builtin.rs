@@ -5,6 +5,7 @@ const MODELS: &[(&str, &[u8])] = &[
     ("fpn-road", include_bytes!("../fpn-road.onnx")),
     ("attention-unet-road", include_bytes!("../attention-unet-road.onnx")),
     ("unet-road", include_bytes!("../unet-road.onnx")),
+    ("fpn-road-scenes", include_bytes!("../fpn-road-scenes.onnx")),
 ];
 
 /// The names, default first.

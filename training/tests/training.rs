@@ -454,7 +454,9 @@ fn every_measure_is_written_and_several_views_stay_apart_from_one() {
     program(&[&export[..], &["--measured", "scores.json"]].concat(), at);
     let model = maskline_models::Model::open(&at.join("shapes.onnx").display().to_string(), None).unwrap();
     assert_eq!(model.contract.heads[0].temperature, Some(number("/calibration/temperature/value")));
-    assert_eq!(model.contract.training.unwrap().miou, Some(number("/scores/miou")));
+    let training = model.contract.training.unwrap();
+    assert_eq!(training.miou, Some(number("/scores/miou")));
+    assert_eq!(training.split, format!("measured on {}", json["data"][0].as_str().unwrap()));
 
     // The file's own scores measure like the checkpoint's; its class ids have none.
     let device = device::choose("cpu").unwrap();

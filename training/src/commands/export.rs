@@ -31,6 +31,7 @@ pub fn run(args: &ExportArgs) -> Result<()> {
         contract.heads[0].temperature = measured.temperature;
         if let Some(training) = &mut contract.training {
             training.miou = Some(measured.miou);
+            training.split = split(&measured.data);
         }
     }
     let form = match args.fixed {
@@ -104,6 +105,8 @@ fn clip((width, height): (u32, u32)) -> Vec<Picture> {
 /// What goes from the JSON of `eval` into a contract.
 pub(super) struct Measured {
     miou: f64,
+    /// What it was measured on, for people.
+    data: Vec<String>,
     /// What divides scores before the softmax, where `eval` saw scores.
     pub(super) temperature: Option<f64>,
 }
@@ -118,10 +121,17 @@ pub(super) fn measured(path: &Path) -> Result<Measured> {
             format!("{} holds no scores.miou: wanted the JSON of `eval`", path.display()),
         )
     })?;
+    let data = json["data"].as_array().into_iter().flatten();
     Ok(Measured {
         miou,
+        data: data.filter_map(|entry| Some(entry.as_str()?.to_string())).collect(),
         temperature: json["calibration"]["temperature"]["value"].as_f64(),
     })
+}
+
+/// Where an mIoU comes from, as a contract says it.
+fn split(data: &[String]) -> String {
+    format!("measured on {}", if data.is_empty() { "nothing".into() } else { data.join("; ") })
 }
 
 /// What only the run knows of a contract; the exporter fills in the rest.
@@ -135,7 +145,7 @@ fn contract(run: &Run) -> Contract {
         licence: run.config.licence.clone(),
         training: Some(Provenance {
             data,
-            split: format!("measured on {}", list(&run.config.validation).join("; ")),
+            split: split(&list(&run.config.validation)),
             miou: run.progress.best.as_ref().map(|best| best.scores.miou),
             commit: run.origin.commit.clone(),
             date: run.origin.date.clone(),
