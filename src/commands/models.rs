@@ -113,7 +113,8 @@ fn show(model: &Model) -> String {
         line(&mut text, format_args!("state     {} -> {}{size}", state.output, state.input));
     }
     if let Some(t) = training {
-        line(&mut text, format_args!("data      {}", t.data.join(", ")));
+        let only = if t.rendered_only { "; nothing else had a say" } else { "" };
+        line(&mut text, format_args!("data      {}{only}", t.data.join(", ")));
         line(&mut text, format_args!("split     {}", or_unknown(&t.split)));
         if let Some(miou) = t.miou {
             line(&mut text, format_args!("mIoU      {:.1} %", 100.0 * miou));

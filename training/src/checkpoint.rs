@@ -3,6 +3,7 @@
 
 use crate::config::RunConfig;
 use crate::error::{Kind, fault, io_fault};
+use crate::lineage::Lineage;
 use crate::metrics::Scores;
 use crate::nets::{Discriminator, Net};
 use crate::weights::Weights;
@@ -93,6 +94,9 @@ pub struct Head {
     pub progress: Progress,
     /// Where it comes from.
     pub origin: Origin,
+    /// What its weights come from; of a file without it nothing is known but its own data.
+    #[serde(default)]
+    pub lineage: Lineage,
 }
 
 impl Head {
@@ -100,6 +104,7 @@ impl Head {
     pub fn new(config: RunConfig, classes: Vec<Class>, origin: Origin) -> Self {
         Self {
             version: VERSION,
+            lineage: Lineage::of_run(&config),
             config,
             classes,
             progress: Progress::default(),

@@ -48,7 +48,7 @@ pub enum Command {
 /// What computes.
 #[derive(Debug, clap::Args)]
 pub struct Compute {
-    /// Where tensors live: cpu or cuda
+    /// Where tensors live: cpu or cuda; an ONNX file runs in ONNX Runtime on the CPU
     #[arg(long, default_value = "cpu")]
     pub device: String,
     /// Threads for the arithmetic [default: all cores]
@@ -169,9 +169,9 @@ pub struct LabelArgs {
     /// Head of an ONNX file, e.g. logits
     #[arg(long, value_name = "NAME")]
     pub head: Option<String>,
-    /// Where a checkpoint's net runs: cpu or cuda
-    #[arg(long, default_value = "cpu")]
-    pub device: String,
+    /// What computes.
+    #[command(flatten)]
+    pub compute: Compute,
 }
 
 /// Which labelled pictures.
@@ -224,9 +224,9 @@ pub struct EvalArgs {
     /// Head of the model
     #[arg(long, value_name = "NAME")]
     pub head: Option<String>,
-    /// Where a checkpoint's net runs: cpu or cuda
-    #[arg(long, default_value = "cpu")]
-    pub device: String,
+    /// What computes.
+    #[command(flatten)]
+    pub compute: Compute,
     /// How far a contour may lie from the true one and count as found, in % of the picture's diagonal, up to 5
     #[arg(long, value_name = "PERCENT", default_value_t = 0.75)]
     pub boundary_tolerance: f64,
@@ -291,9 +291,9 @@ pub struct ExplainArgs {
     /// Size that the net runs at [default: as maskline runs it]
     #[arg(long, value_name = "WxH")]
     pub size: Option<Size>,
-    /// Where the net runs: cpu or cuda
-    #[arg(long, default_value = "cpu")]
-    pub device: String,
+    /// What computes.
+    #[command(flatten)]
+    pub compute: Compute,
 }
 
 /// Arguments of `export`.

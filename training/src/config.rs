@@ -412,6 +412,9 @@ impl RunConfig {
             problems.add(&["net"], e);
             return; // nothing else can be judged without a net
         }
+        if let Some(Err(e)) = self.distill.as_ref().and_then(|distill| distill.net.as_ref()).map(NetConfig::check) {
+            problems.add(&["distill", "net"], e);
+        }
         let multiple = self.net.multiple();
         let mut want = |ok: bool, path: &[&str], found: String, wanted: &str| {
             if !ok {

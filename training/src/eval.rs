@@ -146,11 +146,11 @@ pub struct Frame {
 }
 
 impl Subject {
-    /// Opens a checkpoint (`.ckpt`), an ONNX file or `builtin:NAME`.
+    /// Opens a checkpoint (`.ckpt`), an ONNX file or `builtin:NAME`; `threads` are those of ONNX Runtime, which has all cores else.
     ///
     /// # Errors
     /// If it cannot be used (exit code 78).
-    pub fn open(model: &str, head: Option<&str>, device: &Device) -> Result<Self> {
+    pub fn open(model: &str, head: Option<&str>, device: &Device, threads: Option<usize>) -> Result<Self> {
         let path = Path::new(model);
         if path.extension().is_some_and(|e| e == "ckpt") {
             let checkpoint = Checkpoint::read(path)?;
@@ -162,7 +162,7 @@ impl Subject {
             });
         }
         let model = Model::open(model, None).map_err(|e| fault(Kind::Config, e))?;
-        let segmenter = OnnxSegmenter::open(&model, head)?;
+        let segmenter = OnnxSegmenter::open(&model, head, threads)?;
         let classes = segmenter.classes().to_vec();
         Ok(Self::Net {
             name: model.origin.clone(),
@@ -202,12 +202,12 @@ pub struct OnnxSegmenter {
 }
 
 impl OnnxSegmenter {
-    /// The model in ONNX Runtime; `head` chooses one of its heads, else the first.
+    /// The model in ONNX Runtime on so many threads, or all cores; `head` chooses one of its heads, else the first.
     ///
     /// # Errors
-    /// As [`OnnxNet::open`].
-    pub fn open(model: &Model, head: Option<&str>) -> Result<Self> {
-        let net = OnnxNet::open(model, head)?;
+    /// As [`OnnxNet::open_on`].
+    pub fn open(model: &Model, head: Option<&str>, threads: Option<usize>) -> Result<Self> {
+        let net = OnnxNet::open_on(model, head, threads)?;
         let table = ClassTable::new(&net.head().classes);
         Ok(Self { net, table })
     }

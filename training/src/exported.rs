@@ -2,6 +2,7 @@
 //! folds batch normalisations into the convolutions before them; here they get scales and offsets of their own again.
 
 use crate::error::{Kind, fault};
+use crate::lineage::Lineage;
 use crate::nets::Net;
 use crate::onnx_graph::{floats, is_quantized};
 use crate::weights::Weights;
@@ -10,6 +11,7 @@ use burn::module::Module;
 use burn::nn::BatchNormConfig;
 use burn::tensor::{Device, Tensor};
 use maskline_models::Model;
+use maskline_models::contract::Contract;
 use maskline_models::onnx::{ModelProto, TensorProto};
 use prost::Message;
 use std::collections::BTreeMap;
@@ -25,8 +27,10 @@ type Shaped = (Vec<usize>, Vec<f32>);
 
 /// The tensors of an exported model.
 pub struct Exported {
-    /// The licence of its weights, as its contract says.
-    pub licence: String,
+    /// What it expects and whose it is.
+    pub contract: Contract,
+    /// What its weights come from.
+    pub lineage: Lineage,
     tensors: Values,
     convolutions: Vec<Convolution>,
 }
@@ -48,21 +52,21 @@ pub fn is_model(path: &Path) -> bool {
 }
 
 impl Exported {
-    /// Reads `builtin:NAME` or an ONNX file.
+    /// Reads `builtin:NAME` or an ONNX file that stands as `key` in a configuration.
     ///
     /// # Errors
     /// One line with exit code 78: it is no model, or a quantized one.
-    pub fn read(path: &Path) -> Result<Self> {
+    pub fn read(key: &str, path: &Path) -> Result<Self> {
         let model = Model::open(&path.to_string_lossy(), None);
-        Self::of(&model.map_err(|e| fault(Kind::Config, format!("init: {e}")))?)
+        Self::of(key, &model.map_err(|e| fault(Kind::Config, format!("{key}: {e}")))?)
     }
 
     /// The same of a model that is read.
     ///
     /// # Errors
     /// As [`Exported::read`].
-    pub fn of(model: &Model) -> Result<Self> {
-        let refuse = |what: &str| fault(Kind::Config, format!("init = {}: {what}", model.origin));
+    pub fn of(key: &str, model: &Model) -> Result<Self> {
+        let refuse = |what: &str| fault(Kind::Config, format!("{key} = {}: {what}", model.origin));
         let read = ModelProto::decode(&model.onnx[..]).map_err(|e| refuse(&e.to_string()))?;
         let graph = read.graph.unwrap_or_default();
         if graph.node.iter().any(is_quantized) {
@@ -77,7 +81,8 @@ impl Exported {
             })
         });
         Ok(Self {
-            licence: model.contract.licence.clone(),
+            contract: model.contract.clone(),
+            lineage: Lineage::of_model(model),
             tensors,
             convolutions: convolutions.collect(),
         })

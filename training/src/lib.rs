@@ -15,6 +15,7 @@ pub mod export;
 pub mod exported;
 pub mod freeze;
 pub mod label;
+pub mod lineage;
 pub mod loss;
 pub mod nets;
 pub mod onnx_cost;

@@ -212,7 +212,10 @@ fn a_student_learns_from_a_teacher_what_no_label_says() {
             .unwrap();
     }
     let labels = format!("labels = {:?}\n[[validation]]", at.join("labels").display().to_string());
-    let blank = format!("labels = {:?}\n[[validation]]", at.join("blank").display().to_string());
+    let blank = format!(
+        "labels = {:?}\ninclude_prefix = [\"0\"]\n[[validation]]",
+        at.join("blank").display().to_string()
+    );
     let distill = |teacher: &str| format!("[distill]\nteacher = {:?}\n[schedule]", at.join(teacher).display().to_string());
     let miou = |name: &str, more: &[(&str, &str)]| {
         let unlabelled: [(&str, &str); 2] = [(&labels, &blank), ("class_weights = \"log\"", "")];
@@ -223,6 +226,19 @@ fn a_student_learns_from_a_teacher_what_no_label_says() {
     let taught = miou("taught", &[("[schedule]", &distill("teacher/best.ckpt"))]);
     assert!(alone < 0.4 && taught > 0.5, "{alone} {taught}");
 
+    // An exported teacher, whose net the configuration names.
+    program(&["export", "teacher/best.ckpt", "-o", "teacher.onnx"], at);
+    let exported = |net: &str| distill("teacher.onnx").replace("[schedule]", &format!("{net}[schedule]"));
+    let net = exported("[distill.net]\nkind = \"unet\"\nwidths = [4, 8]\n");
+    let taught = miou("taught-by-model", &[("[schedule]", &net)]);
+    assert!(taught > 0.5, "{taught}");
+    let lineage = Checkpoint::read(&at.join("taught-by-model/last.ckpt")).unwrap().head.lineage;
+    assert_eq!((lineage.data.len(), lineage.rendered_only), (2, false), "{lineage:?}");
+    assert!(
+        lineage.data[0].ends_with("only 0") && !lineage.data[1].ends_with("only 0"),
+        "the teacher's after its own: {lineage:?}"
+    );
+
     let error = |parts: &[(&str, &str)]| {
         let config = config(at, 1, parts);
         run(&config, &options(&at.join("wrong"), false, false)).unwrap_err().to_string()
@@ -231,6 +247,14 @@ fn a_student_learns_from_a_teacher_what_no_label_says() {
     assert!(nowhere.contains("there is no checkpoint"), "{nowhere}");
     let text = std::fs::read_to_string(at.join("classes.toml")).unwrap();
     std::fs::write(at.join("classes.toml"), text.replace("\"disc\"", "\"ball\"")).unwrap();
+    for (section, wanted) in [
+        (exported(""), "is an exported model: give [distill.net]"),
+        (net.replace("teacher.onnx", "teacher/best.ckpt"), "leave [distill.net] out"),
+        (net.replace("[4, 8]", "[4, 6]"), "tensors of [distill.net]"),
+    ] {
+        let error = error(&[("[schedule]", &section)]);
+        assert!(error.contains(wanted), "{error}");
+    }
     let other = error(&[("[schedule]", &distill("teacher/best.ckpt"))]);
     assert!(other.contains("has the classes ground square disc, wanted"), "{other}");
 }
@@ -347,12 +371,22 @@ fn every_drive_is_measured_by_a_run_that_never_saw_it() {
         ..config.clone()
     };
     assert!(without(&begun_with("scenes/last.ckpt"), "b_").is_ok());
+    program(&["export", "scenes/last.ckpt", "-o", "scenes.onnx"], at);
+    assert!(without(&begun_with("scenes.onnx"), "b_").is_ok(), "its contract says what it saw");
+    let mut more = scenes.clone();
+    more.init = Some(at.join("runs/shapes-kfold/a/last.ckpt"));
+    run(&more, &options(&at.join("more"), false, false)).unwrap();
+    let lineage = Checkpoint::read(&at.join("more/last.ckpt")).unwrap().head.lineage;
+    assert_eq!((lineage.data.len(), lineage.rendered_only), (2, false), "{lineage:?}");
+    program(&["export", "more/last.ckpt", "-o", "more.onnx"], at);
+    for net in ["more/last.ckpt", "more.onnx"] {
+        let error = without(&begun_with(net), "b_").unwrap_err().to_string();
+        assert!(error.contains("come from rendered scenes alone"), "{error}");
+    }
     let error = cross_validate(&begun_with("scenes/last.ckpt"), &drives, &options(&out, false, false))
         .unwrap_err()
         .to_string();
     assert!(error.contains("began with other weights"), "{error}");
-    let error = without(&begun_with("runs/shapes-kfold/a/last.ckpt"), "b_").unwrap_err().to_string();
-    assert!(error.contains("learned from rendered scenes alone"), "{error}");
 }
 
 #[test]

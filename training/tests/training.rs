@@ -43,7 +43,7 @@ fn a_tiny_net_learns_shapes_and_its_run_folder_is_whole() {
 
     // What `eval` measures on the best checkpoint is what the run measured.
     let device = device::choose("cpu").unwrap();
-    let mut subject = Subject::open(&out.join("best.ckpt").display().to_string(), None, &device).unwrap();
+    let mut subject = Subject::open(&out.join("best.ckpt").display().to_string(), None, &device, None).unwrap();
     let report = eval(&mut subject, &config.validation, &EvalOptions::default()).unwrap();
     assert_eq!(report.measures.scores, best.scores);
 }
@@ -280,7 +280,7 @@ fn an_exported_file_measures_like_its_checkpoint() {
         program(&["export", &from, "-o", &to], root.path());
         let device = device::choose("cpu").unwrap();
         let score = |subject: &str| {
-            let mut subject = Subject::open(subject, None, &device).unwrap();
+            let mut subject = Subject::open(subject, None, &device, None).unwrap();
             eval(&mut subject, &config.data, &EvalOptions::default()).unwrap().measures.scores
         };
         let (net, file) = (score(&from), score(&to));
@@ -348,7 +348,7 @@ fn a_net_with_a_memory_learns_what_only_earlier_frames_show_and_its_file_knows_i
     let device = device::choose("cpu").unwrap();
     let checkpoint = out.join("best.ckpt");
     let scores = |subject: &Path, options: &EvalOptions| {
-        let mut subject = Subject::open(&subject.display().to_string(), None, &device).unwrap();
+        let mut subject = Subject::open(&subject.display().to_string(), None, &device, None).unwrap();
         eval(&mut subject, &config.data, options).map(|report| report.measures.scores)
     };
     let of_net = scores(&checkpoint, &EvalOptions::default()).unwrap();
@@ -461,7 +461,7 @@ fn every_measure_is_written_and_several_views_stay_apart_from_one() {
     // The file's own scores measure like the checkpoint's; its class ids have none.
     let device = device::choose("cpu").unwrap();
     let measure = |head: Option<&str>| {
-        let mut subject = Subject::open(&at.join("shapes.onnx").display().to_string(), head, &device).unwrap();
+        let mut subject = Subject::open(&at.join("shapes.onnx").display().to_string(), head, &device, None).unwrap();
         eval(&mut subject, &config.validation, &EvalOptions::default()).unwrap().measures
     };
     let ranking = measure(Some("logits")).ranking.unwrap();

@@ -1,14 +1,14 @@
 //! `eval`
 
-use super::outputs;
+use super::{begin, outputs};
 use crate::checkpoint::Checkpoint;
 use crate::cli::EvalArgs;
 use crate::config::read_classes;
 use crate::error::{Kind, fault};
 use crate::eval::{EvalOptions, Report, Subject, eval};
 use crate::metrics::scored_names;
+use crate::plots;
 use crate::predict::{NO_SCORES, Views};
-use crate::{device, plots};
 use anyhow::Result;
 use maskline_models::Class;
 use std::path::Path;
@@ -27,8 +27,8 @@ pub fn run(args: &EvalArgs) -> Result<()> {
             if data.is_empty() && model.ends_with(".ckpt") {
                 data = Checkpoint::read(Path::new(model))?.head.config.validation;
             }
-            let device = device::choose(&args.device).map_err(|e| fault(Kind::Config, e))?;
-            Subject::open(model, args.head.as_deref(), &device)?
+            let device = begin(&args.compute)?;
+            Subject::open(model, args.head.as_deref(), &device, args.compute.threads)?
         }
         (None, None) => return Err(fault(Kind::Usage, "name a model or --masks DIR")),
     };

@@ -1,5 +1,6 @@
 //! `explain`
 
+use super::begin;
 use super::export::measured;
 use crate::checkpoint::Checkpoint;
 use crate::cli::ExplainArgs;
@@ -7,13 +8,13 @@ use crate::data::{Sample, Source, new_folder, read_picture};
 use crate::error::{Kind, fault};
 use crate::explain::{Explainer, Explanation, Question};
 use crate::metrics::IGNORE;
-use crate::{device, plots};
+use crate::plots;
 use anyhow::Result;
 use std::collections::BTreeSet;
 
 /// Draws a sheet for every picture, and says in a line how sure the net was.
 pub fn run(args: &ExplainArgs) -> Result<()> {
-    let device = device::choose(&args.device).map_err(|e| fault(Kind::Config, e))?;
+    let device = begin(&args.compute)?;
     let checkpoint = Checkpoint::read(&args.checkpoint)?;
     let (config, classes) = (&checkpoint.head.config, &checkpoint.head.classes);
     let temperature = match &args.measured {

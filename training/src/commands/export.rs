@@ -7,7 +7,7 @@ use crate::config::DataConfig;
 use crate::device;
 use crate::error::{Kind, fault, io_fault};
 use crate::export::{ExportOptions, Form, Outputs, Picture, bare_contract, export, golden_size};
-use crate::exported;
+use crate::lineage::Lineage;
 use anyhow::Result;
 use maskline_models::contract::{Contract, Provenance, Size};
 use maskline_synth::{Scene, SceneOptions};
@@ -137,14 +137,13 @@ fn split(data: &[String]) -> String {
 /// What only the run knows of a contract; the exporter fills in the rest.
 fn contract(run: &Run) -> Contract {
     let list = |entries: &[DataConfig]| entries.iter().map(DataConfig::describe).collect::<Vec<_>>();
-    let mut data = list(&run.config.data);
-    let model = run.config.init.iter().filter(|path| exported::is_model(path));
-    data.extend(model.map(|path| format!("weights of {}", path.display())));
+    let lineage = Lineage::of_run(&run.config).and(&run.lineage);
     Contract {
         description: run.config.description.clone(),
         licence: run.config.licence.clone(),
         training: Some(Provenance {
-            data,
+            data: lineage.data,
+            rendered_only: lineage.rendered_only,
             split: split(&list(&run.config.validation)),
             miou: run.progress.best.as_ref().map(|best| best.scores.miou),
             commit: run.origin.commit.clone(),

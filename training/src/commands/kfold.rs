@@ -1,8 +1,7 @@
 //! `kfold`
 
-use super::{outputs, read_config, stop_flag, use_threads};
+use super::{begin, outputs, read_config, stop_flag};
 use crate::cli::KfoldArgs;
-use crate::device;
 use crate::error::{Kind, fault};
 use crate::train::Options;
 use crate::train::folds::{Folds, cross_validate, drives};
@@ -18,14 +17,13 @@ pub fn run(args: &KfoldArgs) -> Result<()> {
     } else {
         args.drives.clone()
     };
-    use_threads(args.compute.threads)?;
     let options = Options {
         out: args
             .out
             .clone()
             .unwrap_or_else(|| PathBuf::from("runs").join(format!("{}-kfold", config.name))),
         resume: false,
-        device: device::choose(&args.compute.device).map_err(|e| fault(Kind::Config, e))?,
+        device: begin(&args.compute)?,
         device_name: args.compute.device.clone(),
         stop: stop_flag()?,
     };

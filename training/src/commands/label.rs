@@ -1,7 +1,7 @@
 //! `label`
 
+use super::begin;
 use crate::cli::LabelArgs;
-use crate::device;
 use crate::error::{Kind, fault};
 use crate::eval::Subject;
 use crate::label::{Acceptance, label};
@@ -16,8 +16,8 @@ pub fn run(args: &LabelArgs) -> Result<()> {
     if !(args.temperature > 0.0 && args.temperature.is_finite()) {
         return Err(usage(format!("--temperature is {}, wanted more than 0", args.temperature)));
     }
-    let device = device::choose(&args.device).map_err(|e| fault(Kind::Config, e))?;
-    let mut subject = Subject::open(&args.model, args.head.as_deref(), &device)?;
+    let device = begin(&args.compute)?;
+    let mut subject = Subject::open(&args.model, args.head.as_deref(), &device, args.compute.threads)?;
     let accept = Acceptance {
         threshold: args.threshold,
         temperature: args.temperature,

@@ -13,10 +13,12 @@ mod quantize;
 mod train;
 mod tune_rate;
 
-use crate::cli::{Args, Command};
+use crate::cli::{Args, Command, Compute};
 use crate::config::RunConfig;
+use crate::device;
 use crate::error::{Kind, fault};
 use anyhow::Result;
+use burn::tensor::Device;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -53,12 +55,15 @@ fn synth(args: &maskline_synth::cli::Args) -> Result<()> {
     })
 }
 
-/// How many threads the arithmetic has; all cores where nothing is said.
-fn use_threads(threads: Option<usize>) -> Result<()> {
-    if let Some(threads) = threads {
+/// The device that was asked for, without autodiff; the arithmetic gets as many threads as were.
+///
+/// # Errors
+/// If there is no such device (exit code 78).
+fn begin(compute: &Compute) -> Result<Device> {
+    if let Some(threads) = compute.threads {
         rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     }
-    Ok(())
+    device::choose(&compute.device).map_err(|e| fault(Kind::Config, e))
 }
 
 /// Set by the first SIGINT or SIGTERM; the second one leaves at once.

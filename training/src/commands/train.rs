@@ -1,10 +1,10 @@
 //! `train`
 
-use super::{read_config, stop_flag, use_threads};
+use super::{begin, read_config, stop_flag};
 use crate::cli::TrainArgs;
 use crate::error::{Kind, fault};
 use crate::metrics::table;
-use crate::{device, train};
+use crate::train;
 use anyhow::Result;
 use std::path::PathBuf;
 
@@ -12,11 +12,10 @@ use std::path::PathBuf;
 pub fn run(args: TrainArgs) -> Result<()> {
     let mut config = read_config(&args.config)?;
     args.length.put_into(&mut config.train);
-    use_threads(args.compute.threads)?;
     let options = train::Options {
         out: args.out.unwrap_or_else(|| PathBuf::from("runs").join(&config.name)),
         resume: args.resume,
-        device: device::choose(&args.compute.device).map_err(|e| fault(Kind::Config, e))?,
+        device: begin(&args.compute)?,
         device_name: args.compute.device,
         stop: stop_flag()?,
     };

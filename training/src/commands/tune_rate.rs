@@ -1,10 +1,10 @@
 //! `tune-rate`
 
-use super::{outputs, read_config, stop_flag, use_threads};
+use super::{begin, outputs, read_config, stop_flag};
 use crate::cli::TuneRateArgs;
 use crate::error::{Kind, fault, io_fault};
+use crate::plots;
 use crate::train::sweep::{Sweep, csv, suggest};
-use crate::{device, plots};
 use anyhow::Result;
 
 /// Sweeps the learning rate and says which one to try.
@@ -18,8 +18,7 @@ pub fn run(args: &TuneRateArgs) -> Result<()> {
     }
     let config = read_config(&args.config)?;
     outputs::check(&[args.csv.as_deref(), args.plot.as_deref()], &[&args.config])?;
-    let device = device::choose(&args.compute.device).map_err(|e| fault(Kind::Config, e))?;
-    use_threads(args.compute.threads)?;
+    let device = begin(&args.compute)?;
     let sweep = Sweep {
         from: args.from,
         to: args.to,

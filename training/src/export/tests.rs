@@ -116,7 +116,7 @@ fn learns_on(model: &Model, config: &NetConfig, exported: &Net, classes: usize) 
     };
     let new = without.init(classes, &plain.clone().autodiff());
     let all = Weights::of(&new.valid()).len();
-    let (new, taken, folded) = crate::exported::Exported::of(model).unwrap().put_into(new, &plain);
+    let (new, taken, folded) = crate::exported::Exported::of("init", model).unwrap().put_into(new, &plain);
     assert_eq!(
         (taken, folded.is_empty()),
         (all, config.normalisation == Normalisation::None),
@@ -131,7 +131,7 @@ fn learns_on(model: &Model, config: &NetConfig, exported: &Net, classes: usize) 
         assert!(gap(settled.valid().forward(images.clone())) < 1e-4, "{config:?}");
         // a frozen encoder keeps its statistics, and what follows it settles all the same
         let new = without.init(classes, &plain.clone().autodiff());
-        let (new, _, folded) = crate::exported::Exported::of(model).unwrap().put_into(new, &plain);
+        let (new, _, folded) = crate::exported::Exported::of("init", model).unwrap().put_into(new, &plain);
         let freeze: FreezeConfig = toml::from_str("layers = [\"encoder\"]").unwrap();
         let new = crate::freeze::apply(&[freeze], new, 0);
         let encoder = |net: &Net| {

@@ -1,6 +1,6 @@
 //! Accuracy over cost: models beside published ones, over parameters and over multiplications.
 
-use super::{Area, BLUE, INK, ORANGE, PAPER, draw, failed, quiet_mesh};
+use super::{Area, BLUE, GREEN, INK, ORANGE, PAPER, draw, failed, quiet_mesh};
 use crate::compare::{Point, Split};
 use anyhow::Result;
 use plotters::prelude::*;
@@ -15,8 +15,18 @@ const PALE: RGBColor = RGBColor(120, 120, 128);
 struct Mark {
     ours: bool,
     split: Split,
-    /// Trained on more than the data set itself.
-    more: bool,
+    learned: Learned,
+}
+
+/// What was learned from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Learned {
+    /// The data set itself.
+    Itself,
+    /// More than the data set itself.
+    More,
+    /// Everything but the data set itself.
+    Others,
 }
 
 impl Mark {
@@ -24,30 +34,36 @@ impl Mark {
         Self {
             ours: point.ours,
             split: point.split,
-            more: !point.besides.is_empty(),
+            learned: match point.besides.as_str() {
+                "" => Learned::Itself,
+                others if others.ends_with(" only") => Learned::Others,
+                _ => Learned::More,
+            },
         }
     }
 
     fn color(self) -> RGBColor {
-        match (self.ours, self.more) {
+        match (self.ours, self.learned) {
+            (true, Learned::Others) => GREEN,
             (true, _) => BLUE,
-            (false, false) => ORANGE,
-            (false, true) => PALE,
+            (false, Learned::Itself) => ORANGE,
+            (false, _) => PALE,
         }
     }
 
     fn meaning(self) -> String {
         let who = if self.ours { "our models" } else { "published" };
         let on = match (self.split, self.ours) {
-            (Split::Val, true) => "val, on which their weights were chosen",
-            (Split::Val, false) => "val",
+            (Split::Val, true) if self.learned != Learned::Others => "val, on which their weights were chosen",
+            (Split::Val, _) => "val",
             (Split::Test, _) => "test",
             (Split::Other, _) => "other pictures",
         };
-        let from = match (self.more, self.ours) {
-            (false, _) => "from these pictures alone",
-            (true, true) => "with rendered or other pictures",
-            (true, false) => "with pre-training or more pictures",
+        let from = match (self.learned, self.ours) {
+            (Learned::Itself, _) => "from these pictures alone",
+            (Learned::More, true) => "with rendered or other pictures",
+            (Learned::More, false) => "with pre-training or more pictures",
+            (Learned::Others, _) => "from rendered or other pictures alone",
         };
         format!("{who}, {on}, {from}")
     }

@@ -33,7 +33,7 @@ pub struct Speed {
 /// # Errors
 /// If ONNX Runtime refuses the model or a picture.
 pub fn maps(model: &Model, pictures: Labelled<'_>) -> Result<Vec<Vec<u8>>> {
-    let mut segmenter = OnnxSegmenter::open(model, None)?;
+    let mut segmenter = OnnxSegmenter::open(model, None, None)?;
     let input = &model.contract.input;
     let map = |sample: &&Sample| class_map(&mut segmenter, input, sample, pictures.size);
     pictures.samples.iter().map(map).collect()

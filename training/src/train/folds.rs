@@ -6,7 +6,7 @@ use crate::checkpoint::{Checkpoint, Progress};
 use crate::config::{DataConfig, DataKind, RunConfig};
 use crate::data::names;
 use crate::error::{Kind, fault};
-use crate::exported::is_model;
+use crate::exported::{Exported, is_model};
 use crate::metrics::Scores;
 use anyhow::Result;
 use serde::Serialize;
@@ -108,12 +108,12 @@ pub fn drives(config: &RunConfig) -> Result<Vec<String>> {
 /// If nothing is left to learn from, the drive has no pictures, or a net that may have seen the drive has a say (exit code 78).
 pub fn without(config: &RunConfig, drive: &str) -> Result<(RunConfig, usize)> {
     let teacher = config.distill.as_ref().map(|distill| &distill.teacher);
-    for (key, net) in [("init", config.init.as_ref()), ("teacher", teacher)] {
+    for (key, net) in [("init", config.init.as_ref()), ("distill.teacher", teacher)] {
         if let Some(net) = net
-            && !knows_no_drive(net, &[])?
+            && !knows_no_drive(key, net)?
         {
             let line = format!(
-                "{key} = {}: wanted for folds a checkpoint that learned from rendered scenes alone, or none: another one would tell of the drive held out",
+                "{key} = {}: wanted for folds weights that come from rendered scenes alone, or none: others would tell of the drive held out",
                 net.display()
             );
             return Err(fault(Kind::Config, line));
@@ -162,23 +162,13 @@ pub fn without(config: &RunConfig, drive: &str) -> Result<(RunConfig, usize)> {
     Ok((fold, pictures))
 }
 
-/// Whether a net saw scenes rendered in memory alone, and so did those that it began with and learned from; `after` are those on the
-/// way to it. What exported models saw is not known, nor what was in the place of a checkpoint that says it began with itself.
-fn knows_no_drive(net: &Path, after: &[&Path]) -> Result<bool> {
-    if is_model(net) || after.contains(&net) {
-        return Ok(false);
-    }
-    let config = Checkpoint::read(net)?.head.config;
-    if config.data.iter().chain(&config.validation).any(|entry| entry.rendered() == 0) {
-        return Ok(false);
-    }
-    let after = [after, &[net]].concat();
-    for before in config.init.into_iter().chain(config.distill.map(|distill| distill.teacher)) {
-        if !knows_no_drive(&before, &after)? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+/// Whether scenes rendered in memory alone had a say in the weights of the net that stands as `key` in a configuration.
+fn knows_no_drive(key: &str, net: &Path) -> Result<bool> {
+    let lineage = match is_model(net) {
+        true => Exported::read(key, net)?.lineage,
+        false => Checkpoint::read(net)?.head.lineage,
+    };
+    Ok(lineage.rendered_only)
 }
 
 /// The prefix of the names that begin with both.
@@ -213,8 +203,10 @@ pub fn cross_validate(config: &RunConfig, drives: &[String], options: &Options) 
 /// Trains a fold to its end, unless it has been; `None` if it was stopped.
 fn fold(config: &RunConfig, out: &Path, options: &Options) -> Result<Option<Progress>> {
     let folder = RunFolder::find(out);
-    if folder.last().exists() {
-        let begun = Checkpoint::read(&folder.last())?.head.config;
+    let resume = folder.last().exists();
+    if resume {
+        let head = Checkpoint::read(&folder.last())?.head;
+        let begun = &head.config;
         if (&begun.init, &begun.pretrained) != (&config.init, &config.pretrained) {
             let line = format!(
                 "the fold in {} began with other weights than are asked for: name another --out",
@@ -222,25 +214,24 @@ fn fold(config: &RunConfig, out: &Path, options: &Options) -> Result<Option<Prog
             );
             return Err(fault(Kind::Config, line));
         }
-    }
-    if folder.is_finished() {
-        let head = Checkpoint::read(&folder.last())?.head;
-        same_run(&head, config)?;
-        let length = |config: &RunConfig| (config.train.epochs, config.train.max_minutes);
-        if length(&head.config) != length(config) {
-            let line = format!(
-                "the fold in {} was trained for {} epochs, wanted {}: ask for as many, or name another --out",
-                out.display(),
-                head.config.train.epochs,
-                config.train.epochs
-            );
-            return Err(fault(Kind::Config, line));
+        if folder.is_finished() {
+            same_run(&head, config)?;
+            let length = |config: &RunConfig| (config.train.epochs, config.train.max_minutes);
+            if length(begun) != length(config) {
+                let line = format!(
+                    "the fold in {} was trained for {} epochs, wanted {}: ask for as many, or name another --out",
+                    out.display(),
+                    begun.train.epochs,
+                    config.train.epochs
+                );
+                return Err(fault(Kind::Config, line));
+            }
+            return Ok(Some(head.progress));
         }
-        return Ok(Some(head.progress));
     }
     let options = Options {
         out: out.to_path_buf(),
-        resume: folder.last().exists(),
+        resume,
         ..options.clone()
     };
     let outcome = run(config, &options)?;

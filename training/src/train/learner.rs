@@ -8,6 +8,7 @@ use crate::data::Batch;
 use crate::error::{Kind, fault};
 use crate::exported::{self, Exported, Folded};
 use crate::freeze;
+use crate::lineage::Lineage;
 use crate::metrics::IGNORE;
 use crate::nets::{Net, Seen};
 use crate::optimizer::{clip, shrink};
@@ -44,6 +45,8 @@ pub(super) struct Taken {
     pub(super) all: usize,
     /// The licence of those that were taken.
     pub(super) licence: String,
+    /// What they come from.
+    pub(super) lineage: Lineage,
 }
 
 const STEP: u64 = 3;
@@ -109,16 +112,17 @@ impl Learner {
         let plain = self.device.clone().without_autodiff();
         let all = Weights::of(&self.net.valid()).len();
         let net = self.net.clone();
-        let (net, count, licence) = if exported::is_model(path) {
-            let mut model = Exported::read(path)?;
-            let licence = std::mem::take(&mut model.licence);
+        let (net, count, licence, lineage) = if exported::is_model(path) {
+            let model = Exported::read("init", path)?;
+            let (licence, lineage) = (model.contract.licence.clone(), model.lineage.clone());
             let (net, count, folded) = model.put_into(net, &plain);
             self.folded = folded;
-            (net, count, licence)
+            (net, count, licence, lineage)
         } else {
             let checkpoint = Checkpoint::read(path)?;
             let (net, count) = Weights::of(&checkpoint.best_net(&plain)?).put_into(net);
-            (net, count, checkpoint.head.config.licence)
+            let lineage = Lineage::of_run(&checkpoint.head.config).and(&checkpoint.head.lineage);
+            (net, count, checkpoint.head.config.licence, lineage)
         };
         if count == 0 {
             return Err(fault(
@@ -128,7 +132,17 @@ impl Learner {
         }
         self.net = net;
         self.begin_average();
-        Ok(Taken { count, all, licence })
+        Ok(Taken {
+            count,
+            all,
+            licence,
+            lineage,
+        })
+    }
+
+    /// What the weights of the teacher come from, if there is one.
+    pub(super) fn teacher_lineage(&self) -> Option<&Lineage> {
+        self.teacher.as_ref().map(Teacher::lineage)
     }
 
     /// What an exported model has folded gets the statistics of the first pictures `[n, 3, h, w]` that come by.
