@@ -24,7 +24,8 @@ class Sitting:
         self.end = time.monotonic() + 60 * minutes if minutes else None
         self.asked = False
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self.ask)
+            if signal.getsignal(number) != signal.SIG_IGN:  # nohup's, or that of a job in the background
+                signal.signal(number, self.ask)
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # whoever reads a table may have read enough
 
     def ask(self, *_):
@@ -55,7 +56,7 @@ class Sitting:
                 if self.over() and not stopping:
                     stopping = True
                     child.send_signal(signal.SIGINT)
-        if stopping and code != 0:
+        if stopping and code in (0, INTERRUPTED, -signal.SIGINT):
             raise Stopped
         if code != 0:
             fail(f"{' '.join(command)} left with {code}", code if code > 0 else 70)

@@ -220,7 +220,7 @@ impl Grid {
 pub struct Provenance {
     /// Data sets it was trained on.
     pub data: Vec<String>,
-    /// Scenes rendered in memory alone had a say in the weights, down to the first run: the net saw no picture of any road.
+    /// Scenes rendered in memory alone were learned from and chose among the weights, down to the first run.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub rendered_only: bool,
     /// What was trained on and what was held out.

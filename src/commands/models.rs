@@ -113,7 +113,11 @@ fn show(model: &Model) -> String {
         line(&mut text, format_args!("state     {} -> {}{size}", state.output, state.input));
     }
     if let Some(t) = training {
-        let only = if t.rendered_only { "; nothing else had a say" } else { "" };
+        let only = if t.rendered_only {
+            "; no other picture chose among the weights"
+        } else {
+            ""
+        };
         line(&mut text, format_args!("data      {}{only}", t.data.join(", ")));
         line(&mut text, format_args!("split     {}", or_unknown(&t.split)));
         if let Some(miou) = t.miou {

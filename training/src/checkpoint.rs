@@ -94,9 +94,8 @@ pub struct Head {
     pub progress: Progress,
     /// Where it comes from.
     pub origin: Origin,
-    /// What its weights come from; of a file without it nothing is known but its own data.
     #[serde(default)]
-    pub lineage: Lineage,
+    lineage: Option<Lineage>, // files from before it was kept have none
 }
 
 impl Head {
@@ -104,12 +103,28 @@ impl Head {
     pub fn new(config: RunConfig, classes: Vec<Class>, origin: Origin) -> Self {
         Self {
             version: VERSION,
-            lineage: Lineage::of_run(&config),
+            lineage: Some(Lineage::of_run(&config)),
             config,
             classes,
             progress: Progress::default(),
             origin,
         }
+    }
+
+    /// What the weights come from. A file that does not say so has its own data and the names of the weights it took.
+    pub fn lineage(&self) -> Lineage {
+        let config = &self.config;
+        let pretrained = config.pretrained.as_ref().map(|pretrained| &pretrained.path);
+        let teacher = config.distill.as_ref().map(|distill| &distill.teacher);
+        self.lineage.clone().unwrap_or_else(|| {
+            let taken = [config.init.as_ref(), pretrained, teacher].into_iter().flatten();
+            taken.fold(Lineage::of_run(config), |lineage, path| lineage.and(&Lineage::unknown(path)))
+        })
+    }
+
+    /// Adds what something comes from that has a say in the weights.
+    pub fn add(&mut self, lineage: &Lineage) {
+        self.lineage = Some(self.lineage().and(lineage));
     }
 
     /// Number of classes that count.

@@ -48,7 +48,7 @@ pub enum Command {
 /// What computes.
 #[derive(Debug, clap::Args)]
 pub struct Compute {
-    /// Where tensors live: cpu or cuda; an ONNX file runs in ONNX Runtime on the CPU
+    /// Where tensors live: cpu or cuda
     #[arg(long, default_value = "cpu")]
     pub device: String,
     /// Threads for the arithmetic [default: all cores]

@@ -2,6 +2,7 @@
 
 use crate::checkpoint::Checkpoint;
 use crate::error::{Kind, fault, io_fault};
+use crate::lineage::Lineage;
 use crate::nets::Cost;
 use crate::onnx_cost;
 use anyhow::Result;
@@ -39,6 +40,8 @@ pub struct Point {
     pub size: Option<[u32; 2]>,
     /// What it was trained on besides the training pictures of that data set; empty for nothing.
     pub besides: String,
+    /// It learned from rendered scenes alone, and no other picture chose among its weights.
+    pub rendered_only: bool,
     /// Parameters, where they are known.
     pub parameters: Option<f64>,
     /// Thousands of millions of multiplications with additions for a picture of the size asked for, where they are known.
@@ -111,6 +114,7 @@ pub fn papers(path: Option<&Path>, size: (u32, u32)) -> Result<Vec<Point>> {
             split: paper.split,
             size: Some(paper.size),
             besides: paper.besides,
+            rendered_only: false,
             parameters: paper.parameters_m.map(|m| m * 1e6),
             gmacs: paper.gmacs.map(|g| g.value * pixels([size.0, size.1]) / pixels(g.size)),
             source: paper.source,
@@ -135,7 +139,13 @@ pub fn model(name: &str, size: (u32, u32)) -> Result<Point> {
         return Err(fault(Kind::Config, line));
     };
     let cost = onnx_cost::cost(&model, size.0 as usize, size.1 as usize)?;
-    Ok(ours(model.contract.name.clone(), miou, &training.split, &training.data, cost))
+    Ok(ours(
+        model.contract.name.clone(),
+        miou,
+        &training.split,
+        &Lineage::of_model(&model),
+        cost,
+    ))
 }
 
 /// What is needed of the JSON of `eval`.
@@ -159,24 +169,24 @@ fn measured(path: &Path, size: (u32, u32)) -> Result<Point> {
     let (width, height) = (size.0 as usize, size.1 as usize);
     if json.model.ends_with(".ckpt") {
         let head = Checkpoint::read(Path::new(&json.model))?.head;
-        let data: Vec<String> = head.config.data.iter().map(|d| d.describe()).collect();
+        let lineage = head.lineage();
         let cost = head.config.net.cost(head.scored(), height, width);
-        return Ok(ours(head.config.name, miou, &on, &data, cost));
+        return Ok(ours(head.config.name, miou, &on, &lineage, cost));
     }
     let model = Model::open(&json.model, None).map_err(|e| fault(Kind::Config, e))?;
     let cost = onnx_cost::cost(&model, width, height)?;
-    let data = model.contract.training.as_ref().map(|t| t.data.clone()).unwrap_or_default();
-    Ok(ours(model.contract.name.clone(), miou, &on, &data, cost))
+    Ok(ours(model.contract.name.clone(), miou, &on, &Lineage::of_model(&model), cost))
 }
 
-fn ours(name: String, miou: f64, on: &str, data: &[String], cost: Cost) -> Point {
+fn ours(name: String, miou: f64, on: &str, lineage: &Lineage, cost: Cost) -> Point {
     Point {
         name,
         ours: true,
         miou: 100.0 * miou,
         split: split_of(on),
         size: None,
-        besides: besides(data, on),
+        besides: besides(&lineage.data, on),
+        rendered_only: lineage.rendered_only,
         parameters: Some(cost.parameters as f64),
         gmacs: Some(cost.gmacs()),
         source: on.into(),

@@ -295,7 +295,10 @@ impl DataConfig {
     pub fn describe(&self) -> String {
         let place = match (&self.path, &self.images) {
             (Some(path), _) => path.display().to_string(),
-            (None, Some(images)) => images.display().to_string(),
+            (None, Some(images)) => {
+                let labels = self.labels.as_ref().map(|labels| format!(" with labels {}", labels.display()));
+                format!("{}{}", images.display(), labels.unwrap_or_default())
+            }
             (None, None) => format!("{} scenes from seed {}", self.count.unwrap_or(0), self.seed.unwrap_or(1)),
         };
         let split = self.split.as_ref().map(|s| format!(" {s}")).unwrap_or_default();

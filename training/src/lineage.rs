@@ -10,7 +10,7 @@ use std::path::Path;
 pub struct Lineage {
     /// What was learned from, in words: data sets, and weights of which no more is known.
     pub data: Vec<String>,
-    /// Scenes rendered in memory alone had a say: nothing else was learned from, and nothing else measured on to choose weights.
+    /// Scenes rendered in memory alone: no other picture was learned from, nor measured on to choose among the weights.
     pub rendered_only: bool,
 }
 

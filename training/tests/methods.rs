@@ -5,15 +5,16 @@
 mod common;
 
 use common::runs::{alone, options, program, shapes, tensors, train};
-use maskline_training::checkpoint::Checkpoint;
+use maskline_training::checkpoint::{Checkpoint, Head};
 use maskline_training::config::{DataConfig, DataKind, RunConfig};
 use maskline_training::data::Source;
 use maskline_training::device;
+use maskline_training::lineage::Lineage;
 use maskline_training::nets::Discriminator;
 use maskline_training::optimizer::OptimizerConfig;
 use maskline_training::predict::{NetSegmenter, predict, softmax};
 use maskline_training::train::folds::{cross_validate, drives, without};
-use maskline_training::train::run;
+use maskline_training::train::{DistillConfig, run};
 use maskline_training::weights::Weights;
 use std::path::Path;
 
@@ -232,8 +233,8 @@ fn a_student_learns_from_a_teacher_what_no_label_says() {
     let net = exported("[distill.net]\nkind = \"unet\"\nwidths = [4, 8]\n");
     let taught = miou("taught-by-model", &[("[schedule]", &net)]);
     assert!(taught > 0.5, "{taught}");
-    let lineage = Checkpoint::read(&at.join("taught-by-model/last.ckpt")).unwrap().head.lineage;
-    assert_eq!((lineage.data.len(), lineage.rendered_only), (2, false), "{lineage:?}");
+    let lineage = Checkpoint::read(&at.join("taught-by-model/last.ckpt")).unwrap().head.lineage();
+    assert_eq!(lineage.data.len(), 2, "{lineage:?}");
     assert!(
         lineage.data[0].ends_with("only 0") && !lineage.data[1].ends_with("only 0"),
         "the teacher's after its own: {lineage:?}"
@@ -247,7 +248,11 @@ fn a_student_learns_from_a_teacher_what_no_label_says() {
     assert!(nowhere.contains("there is no checkpoint"), "{nowhere}");
     let text = std::fs::read_to_string(at.join("classes.toml")).unwrap();
     std::fs::write(at.join("classes.toml"), text.replace("\"disc\"", "\"ball\"")).unwrap();
+    train(&config(at, 1, &[FPN]), &at.join("deep"));
+    program(&["export", "deep/best.ckpt", "-o", "deep.onnx"], at);
+    let flat = "[distill.net]\nkind = \"fpn\"\nwidths = [6, 8, 12]\ndepths = [0, 1, 1]\n";
     for (section, wanted) in [
+        (exported(flat).replace("teacher.onnx", "deep.onnx"), "and they agree in "), // all of its tensors, but not all layers
         (exported(""), "is an exported model: give [distill.net]"),
         (net.replace("teacher.onnx", "teacher/best.ckpt"), "leave [distill.net] out"),
         (net.replace("[4, 8]", "[4, 6]"), "tensors of [distill.net]"),
@@ -375,9 +380,39 @@ fn every_drive_is_measured_by_a_run_that_never_saw_it() {
     assert!(without(&begun_with("scenes.onnx"), "b_").is_ok(), "its contract says what it saw");
     let mut more = scenes.clone();
     more.init = Some(at.join("runs/shapes-kfold/a/last.ckpt"));
-    run(&more, &options(&at.join("more"), false, false)).unwrap();
-    let lineage = Checkpoint::read(&at.join("more/last.ckpt")).unwrap().head.lineage;
+    run(&more, &options(&at.join("more"), false, true)).unwrap();
+    run(&more, &options(&at.join("more"), true, false)).unwrap();
+    let head = |run: &str| Checkpoint::read(&at.join(run).join("last.ckpt")).unwrap().head;
+    let lineage = head("more").lineage();
     assert_eq!((lineage.data.len(), lineage.rendered_only), (2, false), "{lineage:?}");
+    let mut older = serde_json::to_value(head("more")).unwrap();
+    older.as_object_mut().unwrap().remove("lineage");
+    let older = serde_json::from_value::<Head>(older).unwrap().lineage();
+    assert!(older.data[1].starts_with("weights of ") && !older.rendered_only, "{older:?}");
+    let mut taught = scenes.clone();
+    taught.distill = Some(DistillConfig {
+        teacher: at.join("more/last.ckpt"),
+        net: None,
+        weight: 1.0,
+        temperature: 2.0,
+    });
+    run(&taught, &options(&at.join("taught"), false, false)).unwrap();
+    let chosen = RunConfig {
+        validation: config.validation.clone(),
+        ..scenes.clone()
+    };
+    for lineage in [head("taught").lineage(), Lineage::of_run(&chosen)] {
+        assert!(!lineage.rendered_only, "{lineage:?}");
+    }
+    let taught = RunConfig {
+        distill: taught.distill,
+        ..config.clone()
+    };
+    let error = without(&taught, "b_").unwrap_err().to_string();
+    assert!(
+        error.contains("distill.teacher = ") && error.contains("come from rendered scenes alone"),
+        "{error}"
+    );
     program(&["export", "more/last.ckpt", "-o", "more.onnx"], at);
     for net in ["more/last.ckpt", "more.onnx"] {
         let error = without(&begun_with(net), "b_").unwrap_err().to_string();

@@ -1,6 +1,6 @@
 //! `eval`
 
-use super::{begin, outputs};
+use super::{begin, begin_with, outputs};
 use crate::checkpoint::Checkpoint;
 use crate::cli::EvalArgs;
 use crate::config::read_classes;
@@ -19,15 +19,18 @@ pub fn run(args: &EvalArgs) -> Result<()> {
     check_outputs(args)?;
     let mut data = args.data.configs()?;
     let mut subject = match (&args.masks, &args.model) {
-        (Some(folder), _) => Subject::Masks {
-            folder: folder.clone(),
-            classes: read_classes(args.classes.as_deref()).map_err(|e| fault(Kind::Config, e))?,
-        },
+        (Some(folder), _) => {
+            begin(&args.compute)?;
+            Subject::Masks {
+                folder: folder.clone(),
+                classes: read_classes(args.classes.as_deref()).map_err(|e| fault(Kind::Config, e))?,
+            }
+        }
         (None, Some(model)) => {
             if data.is_empty() && model.ends_with(".ckpt") {
                 data = Checkpoint::read(Path::new(model))?.head.config.validation;
             }
-            let device = begin(&args.compute)?;
+            let device = begin_with(&args.compute, model)?;
             Subject::open(model, args.head.as_deref(), &device, args.compute.threads)?
         }
         (None, None) => return Err(fault(Kind::Usage, "name a model or --masks DIR")),

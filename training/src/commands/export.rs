@@ -7,7 +7,6 @@ use crate::config::DataConfig;
 use crate::device;
 use crate::error::{Kind, fault, io_fault};
 use crate::export::{ExportOptions, Form, Outputs, Picture, bare_contract, export, golden_size};
-use crate::lineage::Lineage;
 use anyhow::Result;
 use maskline_models::contract::{Contract, Provenance, Size};
 use maskline_synth::{Scene, SceneOptions};
@@ -137,7 +136,7 @@ fn split(data: &[String]) -> String {
 /// What only the run knows of a contract; the exporter fills in the rest.
 fn contract(run: &Run) -> Contract {
     let list = |entries: &[DataConfig]| entries.iter().map(DataConfig::describe).collect::<Vec<_>>();
-    let lineage = Lineage::of_run(&run.config).and(&run.lineage);
+    let lineage = run.lineage();
     Contract {
         description: run.config.description.clone(),
         licence: run.config.licence.clone(),

@@ -1,6 +1,6 @@
 //! `label`
 
-use super::begin;
+use super::begin_with;
 use crate::cli::LabelArgs;
 use crate::error::{Kind, fault};
 use crate::eval::Subject;
@@ -16,7 +16,7 @@ pub fn run(args: &LabelArgs) -> Result<()> {
     if !(args.temperature > 0.0 && args.temperature.is_finite()) {
         return Err(usage(format!("--temperature is {}, wanted more than 0", args.temperature)));
     }
-    let device = begin(&args.compute)?;
+    let device = begin_with(&args.compute, &args.model)?;
     let mut subject = Subject::open(&args.model, args.head.as_deref(), &device, args.compute.threads)?;
     let accept = Acceptance {
         threshold: args.threshold,

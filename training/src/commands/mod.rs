@@ -66,6 +66,21 @@ fn begin(compute: &Compute) -> Result<Device> {
     device::choose(&compute.device).map_err(|e| fault(Kind::Config, e))
 }
 
+/// The same for a model that is named: an ONNX file has a device of its own.
+///
+/// # Errors
+/// As [`begin`], and if a device is named for an ONNX file (exit code 64).
+fn begin_with(compute: &Compute, model: &str) -> Result<Device> {
+    if compute.device != "cpu" && !model.ends_with(".ckpt") {
+        let line = format!(
+            "--device is {}, but {model} is no checkpoint, and ONNX Runtime runs it on the CPU: leave --device out",
+            compute.device
+        );
+        return Err(fault(Kind::Usage, line));
+    }
+    begin(compute)
+}
+
 /// Set by the first SIGINT or SIGTERM; the second one leaves at once.
 fn stop_flag() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));

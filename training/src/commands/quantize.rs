@@ -57,6 +57,7 @@ pub fn run(args: &QuantizeArgs) -> Result<()> {
         calibration: labelled(&calibration),
         check: labelled(&check),
         evaluation: labelled(&evaluation),
+        rendered: learned.iter().all(|entry| entry.rendered() > 0),
     };
     let name = args.name.clone().unwrap_or_else(|| {
         let suffix = match args.to {

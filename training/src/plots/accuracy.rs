@@ -25,8 +25,8 @@ enum Learned {
     Itself,
     /// More than the data set itself.
     More,
-    /// Everything but the data set itself.
-    Others,
+    /// Rendered scenes alone.
+    Rendered,
 }
 
 impl Mark {
@@ -34,17 +34,17 @@ impl Mark {
         Self {
             ours: point.ours,
             split: point.split,
-            learned: match point.besides.as_str() {
-                "" => Learned::Itself,
-                others if others.ends_with(" only") => Learned::Others,
-                _ => Learned::More,
+            learned: match (point.rendered_only, point.besides.is_empty()) {
+                (true, _) => Learned::Rendered,
+                (false, true) => Learned::Itself,
+                (false, false) => Learned::More,
             },
         }
     }
 
     fn color(self) -> RGBColor {
         match (self.ours, self.learned) {
-            (true, Learned::Others) => GREEN,
+            (true, Learned::Rendered) => GREEN,
             (true, _) => BLUE,
             (false, Learned::Itself) => ORANGE,
             (false, _) => PALE,
@@ -54,7 +54,7 @@ impl Mark {
     fn meaning(self) -> String {
         let who = if self.ours { "our models" } else { "published" };
         let on = match (self.split, self.ours) {
-            (Split::Val, true) if self.learned != Learned::Others => "val, on which their weights were chosen",
+            (Split::Val, true) if self.learned != Learned::Rendered => "val, on which their weights were chosen",
             (Split::Val, _) => "val",
             (Split::Test, _) => "test",
             (Split::Other, _) => "other pictures",
@@ -63,7 +63,7 @@ impl Mark {
             (Learned::Itself, _) => "from these pictures alone",
             (Learned::More, true) => "with rendered or other pictures",
             (Learned::More, false) => "with pre-training or more pictures",
-            (Learned::Others, _) => "from rendered or other pictures alone",
+            (Learned::Rendered, _) => "from rendered scenes alone",
         };
         format!("{who}, {on}, {from}")
     }

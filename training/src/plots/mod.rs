@@ -173,18 +173,25 @@ mod tests {
             split: Split::Val,
             size: None,
             besides: String::new(),
+            rendered_only: name == "rendered",
             parameters,
             gmacs,
             source: "here".into(),
         };
         accuracy(&[], (480, 352), &path).unwrap();
         let empty = ink(&path, [255; 3]);
-        let points = [point("one", true, Some(1e6), Some(2.0)), point("two", false, Some(1e6), None)];
+        let points = [
+            point("one", true, Some(1e6), Some(2.0)),
+            point("rendered", true, Some(2e6), Some(3.0)),
+            point("two", false, Some(1e6), None),
+        ];
         accuracy(&points, (480, 352), &path).unwrap();
         assert!(ink(&path, [255; 3]) > empty);
         let picture = image::open(&path).unwrap().into_rgb8();
-        let blue = picture.pixels().filter(|p| p.0 == [BLUE.0, BLUE.1, BLUE.2]).count();
-        assert!(blue > 200, "ours is a filled mark in both charts and in the legend: {blue}");
+        for (color, who) in [(BLUE, "ours"), (GREEN, "ours of rendered scenes")] {
+            let filled = picture.pixels().filter(|p| p.0 == [color.0, color.1, color.2]).count();
+            assert!(filled > 200, "{who} is a filled mark in both charts and in the legend: {filled}");
+        }
     }
 
     #[test]

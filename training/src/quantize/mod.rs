@@ -82,6 +82,8 @@ pub struct Pictures<'a> {
     pub check: Labelled<'a>,
     /// To measure the result on.
     pub evaluation: Labelled<'a>,
+    /// Those of `calibration` and `check` were rendered in memory.
+    pub rendered: bool,
 }
 
 /// A quantized model with its contract, and how it compares.
@@ -202,6 +204,7 @@ pub fn quantize(
     training.quantization.clone_from(&smaller.method);
     if matches!(target, Target::Int8(_)) {
         training.quantization += &format!(" of {}", words[0]);
+        training.rendered_only &= pictures.rendered;
     }
     contract.goldens = goldens(&bare, exact(target))?;
     let finished = packed(&smaller.graph, &contract)?;

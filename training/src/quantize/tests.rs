@@ -114,6 +114,7 @@ fn run(model: &Model, target: Target) -> Result<Quantized> {
         calibration: labelled(&all[..4]),
         check: labelled(&all[4..6]),
         evaluation: labelled(&all[6..]),
+        rendered: false,
     };
     let words = ["scenes 1 to 4".into(), "scenes 7 to 9".into()];
     quantize(model, target, "smaller".into(), pictures, &words, &|_| ())
@@ -269,12 +270,16 @@ fn onnx_runtime_fuses_every_layer_and_what_lies_between() {
 
 #[test]
 fn the_contract_goes_along_and_the_golden_class_maps_are_the_models_own() {
-    let model = float(NetKind::Unet);
+    let mut model = float(NetKind::Unet);
+    model.contract.training.get_or_insert_default().rendered_only = true;
     let done = run(&model, Target::Int8(DEFAULT)).unwrap();
     let (old, new) = (&model.contract, &done.model.contract);
     assert_eq!(new.name, "smaller");
     assert_eq!((&new.input, &new.heads), (&old.input, &old.heads));
     let training = new.training.as_ref().unwrap();
+    assert!(!training.rendered_only, "pictures that were not rendered gave the ranges");
+    let halves = run(&model, Target::F16).unwrap().model.contract.training.unwrap();
+    assert!(halves.rendered_only, "halves need no pictures");
     assert!(training.quantization.contains("weights of 7 bits") && training.quantization.contains("scenes 1 to 4"));
     // JSON gives the last digit back as it can.
     let told = training.miou.unwrap() - done.report.quantized.miou;

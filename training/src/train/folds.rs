@@ -162,11 +162,11 @@ pub fn without(config: &RunConfig, drive: &str) -> Result<(RunConfig, usize)> {
     Ok((fold, pictures))
 }
 
-/// Whether scenes rendered in memory alone had a say in the weights of the net that stands as `key` in a configuration.
+/// Whether the weights of the net that stands as `key` in a configuration come from scenes rendered in memory alone.
 fn knows_no_drive(key: &str, net: &Path) -> Result<bool> {
     let lineage = match is_model(net) {
         true => Exported::read(key, net)?.lineage,
-        false => Checkpoint::read(net)?.head.lineage,
+        false => Checkpoint::read(net)?.head.lineage(),
     };
     Ok(lineage.rendered_only)
 }

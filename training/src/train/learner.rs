@@ -121,7 +121,7 @@ impl Learner {
         } else {
             let checkpoint = Checkpoint::read(path)?;
             let (net, count) = Weights::of(&checkpoint.best_net(&plain)?).put_into(net);
-            let lineage = Lineage::of_run(&checkpoint.head.config).and(&checkpoint.head.lineage);
+            let lineage = checkpoint.head.lineage();
             (net, count, checkpoint.head.config.licence, lineage)
         };
         if count == 0 {

@@ -106,7 +106,7 @@ impl Run {
             head.config.pretrained.clone_from(&checkpoint.head.config.pretrained);
             head.progress = checkpoint.head.progress.clone();
             head.origin = checkpoint.head.origin.clone();
-            head.lineage = head.lineage.and(&checkpoint.head.lineage);
+            head.add(&checkpoint.head.lineage());
             live.line(&format!(
                 "resumed after epoch {} and {} steps",
                 head.progress.epoch, head.progress.step_in_epoch
@@ -118,7 +118,7 @@ impl Run {
             let taken = learner.take_weights(path)?;
             live.line(&format!("took {} of {} tensors from {}", taken.count, taken.all, path.display()));
             origin_licence = Some(taken.licence);
-            head.lineage = head.lineage.and(&taken.lineage);
+            head.add(&taken.lineage);
         }
         if head.config.licence.is_empty() {
             head.config.licence = origin_licence.unwrap_or_default(); // whatever the weights learn next
@@ -129,10 +129,10 @@ impl Run {
                 "took all {count} tensors of the encoder from {}",
                 pretrained.path.display()
             ));
-            head.lineage = head.lineage.and(&Lineage::unknown(&pretrained.path));
+            head.add(&Lineage::unknown(&pretrained.path));
         }
         if let Some(teacher) = learner.teacher_lineage() {
-            head.lineage = head.lineage.and(teacher);
+            head.add(teacher);
         }
         learner.freeze(head.progress.epoch);
         let cost = config.net.cost(head.scored(), nominal.1 as usize, nominal.0 as usize);

@@ -2,18 +2,25 @@
 
 use crate::checkpoint::Checkpoint;
 use crate::config::RunConfig;
+use crate::data::{ClassTable, Sample};
 use crate::error::{Kind, fault};
 use crate::exported::{Exported, is_model};
 use crate::lineage::Lineage;
 use crate::loss::distillation;
 use crate::nets::{Net, NetConfig};
+use crate::predict::{NetSegmenter, class_map};
 use crate::weights::Weights;
 use anyhow::Result;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use maskline_models::Class;
+use maskline_models::contract::Input;
+use maskline_models::golden::Golden;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+
+/// The least share of a golden picture's pixels in which a net must have the classes of the exported model that it stands for.
+const AGREEMENT: f64 = 0.99;
 
 /// `[distill]` of a training configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,6 +46,10 @@ fn two() -> f32 {
 }
 
 impl DistillConfig {
+    fn wrong(&self, line: &str) -> anyhow::Error {
+        fault(Kind::Config, format!("distill.teacher {} {line}", self.teacher.display()))
+    }
+
     /// Key, found and wanted of every value that is out of range.
     pub fn problems(&self) -> Vec<(&'static str, String, &'static str)> {
         [("weight", self.weight), ("temperature", self.temperature)]
@@ -62,55 +73,88 @@ struct Known {
     net: Net,
     config: NetConfig,
     classes: Vec<Class>,
-    mean_and_std: ([f32; 3], [f32; 3]),
+    input: Input,
     lineage: Lineage,
 }
 
 impl Known {
     fn read(distill: &DistillConfig, device: &Device) -> Result<Self> {
-        let wrong = |line: &str| fault(Kind::Config, format!("distill.teacher {} {line}", distill.teacher.display()));
         match (&distill.net, is_model(&distill.teacher)) {
-            (None, false) => {
-                let checkpoint = Checkpoint::read(&distill.teacher)?;
-                let net = checkpoint.best_net(device)?;
-                let run = checkpoint.head;
-                Ok(Self {
-                    net,
-                    lineage: Lineage::of_run(&run.config).and(&run.lineage),
-                    config: run.config.net,
-                    classes: run.classes,
-                    mean_and_std: (run.config.input.mean, run.config.input.std),
-                })
-            }
-            (Some(config), true) => {
-                let model = Exported::read("distill.teacher", &distill.teacher)?;
-                let (lineage, input) = (model.lineage.clone(), model.contract.input.clone());
-                let [head] = &model.contract.heads[..] else {
-                    return Err(wrong("has several heads, wanted a model that the trainer exported"));
-                };
-                let classes = head.classes.clone();
-                let net = config.init(classes.iter().filter(|c| !c.ignore).count(), &device.clone().autodiff());
-                let (net, taken, _) = model.put_into(net, device);
-                let net = net.valid(); // the normalisations of an exported model are as they are folded: it only infers
-                let all = Weights::of(&net).len();
-                if taken < all {
-                    return Err(wrong(&format!(
-                        "has {taken} of the {all} tensors of [distill.net]: give it the [net] of the configuration that trained it"
-                    )));
-                }
-                Ok(Self {
-                    net,
-                    config: config.clone(),
-                    classes,
-                    mean_and_std: (input.mean, input.std),
-                    lineage,
-                })
-            }
-            (None, true) => Err(wrong(
-                "is an exported model: give [distill.net] the [net] of the configuration that trained it",
-            )),
-            (Some(_), false) => Err(wrong("is a checkpoint, which knows its net: leave [distill.net] out")),
+            (None, false) => Self::of_checkpoint(Checkpoint::read(&distill.teacher)?, device),
+            (Some(net), true) => Self::of_model(distill, net, device),
+            (None, true) => Err(distill.wrong("is an exported model: give [distill.net] the [net] of the configuration that trained it")),
+            (Some(_), false) => Err(distill.wrong("is a checkpoint, which knows its net: leave [distill.net] out")),
         }
+    }
+
+    fn of_checkpoint(checkpoint: Checkpoint, device: &Device) -> Result<Self> {
+        Ok(Self {
+            net: checkpoint.best_net(device)?,
+            lineage: checkpoint.head.lineage(),
+            input: checkpoint.head.config.contract_input(),
+            config: checkpoint.head.config.net,
+            classes: checkpoint.head.classes,
+        })
+    }
+
+    /// Its normalisations stay as they are folded: it only infers.
+    fn of_model(distill: &DistillConfig, config: &NetConfig, device: &Device) -> Result<Self> {
+        let model = Exported::read("distill.teacher", &distill.teacher)?;
+        let (contract, lineage) = (model.contract.clone(), model.lineage.clone());
+        if contract.remembers() {
+            return Err(distill.wrong("remembers earlier frames: take a teacher without a memory"));
+        }
+        let classes = contract.heads[0].classes.clone();
+        let net = config.init(classes.iter().filter(|c| !c.ignore).count(), &device.clone().autodiff());
+        let (net, taken, _) = model.put_into(net, device);
+        let known = Self {
+            net: net.valid(),
+            config: config.clone(),
+            classes,
+            input: contract.input,
+            lineage,
+        };
+        let all = Weights::of(&known.net).len();
+        let agreement = match taken < all {
+            true => 0.0,
+            false => known.agreement(&contract.goldens, device)?,
+        };
+        if agreement < AGREEMENT {
+            return Err(distill.wrong(&format!(
+                "has {taken} of the {all} tensors of [distill.net], and they agree in {:.1} % of the pixels: give it the [net] of the configuration that trained it",
+                100.0 * agreement
+            )));
+        }
+        Ok(known)
+    }
+
+    /// The least share of a golden picture's pixels in which the net has the classes of the exported model; 1 without such a picture.
+    /// A net of other layers may find all of its tensors in the file and still compute something else.
+    fn agreement(&self, goldens: &[Golden], device: &Device) -> Result<f64> {
+        let mut segmenter = NetSegmenter::new(self.net.clone(), device);
+        let (table, mut least) = (ClassTable::new(&self.classes), 1.0_f64);
+        for golden in goldens {
+            let golden = golden.unpack().map_err(|e| fault(Kind::Config, e))?;
+            let mut sample = Sample {
+                name: "golden picture".into(),
+                width: golden.width as usize,
+                height: golden.height as usize,
+                rgb: golden.rgb,
+                labels: golden.ids,
+            };
+            let unknown = |id| {
+                fault(
+                    Kind::Config,
+                    format!("the golden class map has the class id {id}, which is no class"),
+                )
+            };
+            table.apply(&mut sample.labels).map_err(unknown)?;
+            let size = (golden.width, golden.height);
+            let map = class_map(&mut segmenter, &self.input, &sample, Some(size))?;
+            let same = map.iter().zip(&sample.labels).filter(|(ours, theirs)| ours == theirs).count();
+            least = least.min(same as f64 / map.len() as f64);
+        }
+        Ok(least)
     }
 }
 
@@ -120,7 +164,7 @@ impl Teacher {
     /// # Errors
     /// If it cannot be read or does not fit the run (exit code 78).
     pub(super) fn open(distill: &DistillConfig, config: &RunConfig, classes: &[Class], device: &Device) -> Result<Self> {
-        let wrong = |line: String| fault(Kind::Config, format!("distill.teacher {} {line}", distill.teacher.display()));
+        let wrong = |line: String| distill.wrong(&line);
         let known = Known::read(distill, device)?;
         let names = |classes: &[Class]| {
             let scored = classes.iter().filter(|c| !c.ignore);
@@ -132,7 +176,7 @@ impl Teacher {
                 "has the classes {theirs}, wanted those of this run in their order: {ours}"
             )));
         }
-        if known.mean_and_std != (config.input.mean, config.input.std) {
+        if (known.input.mean, known.input.std) != (config.input.mean, config.input.std) {
             return Err(wrong("was trained with another mean and std: give [input] the same".into()));
         }
         if known.config.memory > 0 {
