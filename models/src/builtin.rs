@@ -3,6 +3,7 @@
 /// Name and ONNX bytes of each; the first is the default model.
 const MODELS: &[(&str, &[u8])] = &[
     ("fpn-road", include_bytes!("../fpn-road.onnx")),
+    ("fpn-road-int8", include_bytes!("../fpn-road-int8.onnx")),
     ("attention-unet-road", include_bytes!("../attention-unet-road.onnx")),
     ("unet-road", include_bytes!("../unet-road.onnx")),
     ("fpn-road-scenes", include_bytes!("../fpn-road-scenes.onnx")),

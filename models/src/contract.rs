@@ -241,6 +241,10 @@ pub struct Provenance {
     /// How the trained weights were brought to fewer bits, and on which pictures; empty where they were not.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub quantization: String,
+    /// The models whose mean the weights are, with their shares; empty where they are one run's. Commit, seed, epochs and hours are
+    /// those of the first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub averaged: Vec<String>,
 }
 
 impl Contract {

@@ -130,6 +130,9 @@ fn show(model: &Model) -> String {
                 t.date, t.commit, t.seed, t.epochs, t.hours
             ),
         );
+        if !t.averaged.is_empty() {
+            line(&mut text, format_args!("mean of   {}", t.averaged.join(", ")));
+        }
         if !t.quantization.is_empty() {
             line(&mut text, format_args!("quantized {}", t.quantization));
         }

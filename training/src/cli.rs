@@ -33,6 +33,8 @@ pub enum Command {
     Explain(Box<ExplainArgs>),
     /// Write a checkpoint as an ONNX file with its contract inside, and prove that both agree
     Export(ExportArgs),
+    /// Write the mean of exported models of one net, such as those of runs that began with each other
+    Average(AverageArgs),
     /// Bring an ONNX file to int8 or 16-bit floats, and measure what that costs and saves
     Quantize(Box<QuantizeArgs>),
     /// Render labelled driving scenes
@@ -320,6 +322,29 @@ pub struct ExportArgs {
     #[arg(long)]
     pub licence: Option<String>,
     /// JSON of `eval`, whose mIoU and temperature go into the file [default: the mIoU of the run's best validation]
+    #[arg(long, value_name = "FILE")]
+    pub measured: Option<PathBuf>,
+}
+
+/// Arguments of `average`.
+#[derive(Debug, clap::Args)]
+pub struct AverageArgs {
+    /// ONNX files or builtin:NAME, two or more; name and golden pictures are the first one's
+    #[arg(required = true, num_args = 2..)]
+    pub models: Vec<String>,
+    /// The file to write
+    #[arg(short, long, value_name = "FILE.onnx")]
+    pub out: PathBuf,
+    /// Share of each model in the mean, of which the ratios count [default: equal]
+    #[arg(long, value_name = "SHARES", value_delimiter = ',')]
+    pub shares: Vec<f64>,
+    /// The model's name [default: that of the first]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Licence of the weights [default: the models', where it is the same]
+    #[arg(long)]
+    pub licence: Option<String>,
+    /// JSON of `eval`, whose mIoU and temperature go into the file
     #[arg(long, value_name = "FILE")]
     pub measured: Option<PathBuf>,
 }

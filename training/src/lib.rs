@@ -1,6 +1,7 @@
 //! Trains the segmentation nets that maskline runs, and writes them as ONNX files with their contract inside.
 
 pub mod augment;
+pub mod average;
 pub mod checkpoint;
 pub mod cli;
 pub mod commands;

@@ -4,6 +4,11 @@
 
 mod common;
 
+use maskline_models::Model;
+use maskline_models::onnx::ModelProto;
+use maskline_training::onnx_graph::floats;
+use prost::Message;
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -349,4 +354,79 @@ fn the_first_interrupt_saves_and_leaves_with_130() {
         root.path(),
     );
     assert!(more.status.success(), "{}", String::from_utf8_lossy(&more.stderr));
+}
+
+#[test]
+fn the_mean_of_two_models_lies_between_them() {
+    let root = tempfile::tempdir().unwrap();
+    let at = root.path();
+    let [a, b] = ["builtin:fpn-road", "builtin:fpn-road-scenes"];
+    fails(&["average", a, "-o", "m.onnx"], at, 64, "2 more values required");
+    fails(
+        &["average", a, b, "-o", "m.onnx", "--shares", "1,2,3"],
+        at,
+        64,
+        "--shares has 3 numbers, wanted 2",
+    );
+    fails(
+        &["average", a, b, "-o", "m.onnx", "--shares", "1,0"],
+        at,
+        64,
+        "wanted numbers above 0",
+    );
+    fails(&["average", a, b, "-o", "m.onnx"], at, 78, "name that of the mean with --licence");
+    fails(&["average", a, "builtin:unet-road", "-o", "m.onnx"], at, 78, "have other layers");
+    fails(&["average", a, "builtin:fpn-road-int8", "-o", "m.onnx"], at, 78, "is quantized");
+
+    let measured = "{\"scores\": {\"miou\": 0.25}, \"data\": [\"camvid here val\"]}";
+    std::fs::write(at.join("scores.json"), measured).unwrap();
+    let mean = [
+        "average",
+        a,
+        b,
+        "-o",
+        "m.onnx",
+        "--shares",
+        "3,1",
+        "--licence",
+        "MIT",
+        "--name",
+        "mean",
+    ];
+    let output = program(&[&mean[..], &["--measured", "scores.json"]].concat(), at);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let open = |name: &str| Model::open(name, None).unwrap();
+    let (a, b, mean) = (open(a), open(b), open(&at.join("m.onnx").display().to_string()));
+    let weights = |model: &Model| -> BTreeMap<String, Vec<f32>> {
+        let graph = ModelProto::decode(&model.onnx[..]).unwrap().graph.unwrap();
+        graph
+            .initializer
+            .iter()
+            .filter_map(|t| Some((t.name.clone(), floats(t)?)))
+            .collect()
+    };
+    let (first, second, between) = (weights(&a), weights(&b), weights(&mean));
+    assert_eq!(first.keys().collect::<Vec<_>>(), between.keys().collect::<Vec<_>>());
+    for (name, values) in &between {
+        for ((x, y), m) in first[name].iter().zip(&second[name]).zip(values) {
+            assert!((0.75 * x + 0.25 * y - m).abs() <= 1e-6 * (x.abs() + y.abs()), "{name}: {x} {y} {m}");
+        }
+    }
+    let training = mean.contract.training.as_ref().unwrap();
+    assert_eq!((mean.contract.name.as_str(), mean.contract.licence.as_str()), ("mean", "MIT"));
+    assert_eq!(
+        (training.miou, training.split.as_str()),
+        (Some(0.25), "measured on camvid here val")
+    );
+    assert!(training.averaged[0].starts_with("0.750 of fpn-road (") && training.averaged.len() == 2);
+    assert!(
+        training.data.len() >= 3 && !training.rendered_only,
+        "the data of both: {:?}",
+        training.data
+    );
+    assert_eq!(mean.contract.goldens.len(), a.contract.goldens.len());
+    assert_ne!(
+        mean.contract.goldens[0].classes, a.contract.goldens[0].classes,
+        "its own class maps"
+    );
 }

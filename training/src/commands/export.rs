@@ -26,12 +26,7 @@ pub fn run(args: &ExportArgs) -> Result<()> {
         contract.licence.clone_from(licence);
     }
     if let Some(path) = &args.measured {
-        let measured = measured(path)?;
-        contract.heads[0].temperature = measured.temperature;
-        if let Some(training) = &mut contract.training {
-            training.miou = Some(measured.miou);
-            training.split = split(&measured.data);
-        }
+        measured(path)?.put_into(&mut contract);
     }
     let form = match args.fixed {
         Some(size) => {
@@ -110,6 +105,16 @@ pub(super) struct Measured {
     pub(super) temperature: Option<f64>,
 }
 
+impl Measured {
+    /// The figures of a contract are these.
+    pub(super) fn put_into(&self, contract: &mut Contract) {
+        contract.heads[0].temperature = self.temperature;
+        let training = contract.training.get_or_insert_default();
+        training.miou = Some(self.miou);
+        training.split = split(&self.data);
+    }
+}
+
 /// Reads the JSON of `eval`.
 pub(super) fn measured(path: &Path) -> Result<Measured> {
     let text = std::fs::read_to_string(path).map_err(|e| io_fault("read", path, e))?;
@@ -151,6 +156,7 @@ fn contract(run: &Run) -> Contract {
             epochs: run.progress.epoch,
             hours: (run.progress.elapsed_s / 36.0).round() / 100.0,
             quantization: String::new(),
+            averaged: Vec::new(),
         }),
         ..bare_contract(&run.config.name, run.config.contract_input(), run.classes.clone())
     }

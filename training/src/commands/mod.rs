@@ -1,5 +1,6 @@
 //! What the program does for each of its commands.
 
+mod average;
 mod compare;
 mod data;
 mod eval;
@@ -36,6 +37,7 @@ pub fn run(args: Args) -> Result<()> {
         Command::Eval(args) => eval::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Average(args) => average::run(&args),
         Command::Quantize(args) => quantize::run(&args),
         Command::Synth(args) => synth(&args),
         Command::Nets(args) => nets::run(&args),

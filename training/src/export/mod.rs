@@ -11,9 +11,11 @@ mod layers;
 mod parity;
 mod passes;
 mod record;
+mod repack;
 mod table;
 
 pub use parity::{Parity, SizeParity};
+pub use repack::{goldens, packed};
 
 use crate::error::{Kind, fault, io_fault};
 use crate::nets::{Net, NetConfig};
@@ -231,12 +233,12 @@ fn record_module<M: Module>(
     let bare = write(options.outputs, options.confidence.then_some(temperature))?;
 
     let mut contract = contract;
-    let mut run = OnnxNet::open(&packed(&bare, &contract)?, None)?;
+    let mut run = OnnxNet::open(&with_contract(&bare, &contract)?, None)?;
     for picture in &options.goldens {
         contract.goldens.push(golden(&mut run, &contract, picture)?);
     }
-    let model = packed(&bare, &contract)?;
-    let with_scores = packed(&write(Outputs::Both, None)?, &with_heads(&contract, Outputs::Both, false))?;
+    let model = with_contract(&bare, &contract)?;
+    let with_scores = with_contract(&write(Outputs::Both, None)?, &with_heads(&contract, Outputs::Both, false))?;
     let reference = module.valid().to_device(&Device::flex()); // running statistics of its own again
     let step = |inputs: Vec<Tensor<4>>| forward(&reference, inputs);
     let mut clips: Vec<_> = match options.form {
@@ -323,7 +325,7 @@ fn with_heads(contract: &Contract, outputs: Outputs, confidence: bool) -> Contra
     }
 }
 
-fn packed(bare: &[u8], contract: &Contract) -> Result<Model> {
+fn with_contract(bare: &[u8], contract: &Contract) -> Result<Model> {
     let mut bytes = bare.to_vec();
     append_contract(&mut bytes, contract);
     Model::from_bytes(contract.name.clone(), Cow::Owned(bytes), None).map_err(|e| fault(Kind::Internal, e))

@@ -23,19 +23,14 @@ pub use qdq::{Activations, Scheme};
 pub use sensitive::Sensitivity;
 
 use crate::error::{Kind, fault};
+use crate::export::{goldens, packed};
 use crate::metrics::Scores;
-use crate::onnx_run::OnnxNet;
 use anyhow::Result;
-use maskline_models::contract::METADATA_KEY;
-use maskline_models::fill::Filler;
-use maskline_models::golden::{Golden, Sample};
-use maskline_models::onnx::{ModelProto, append_contract};
+use maskline_models::onnx::ModelProto;
 use maskline_models::{Contract, Model};
 use plan::Plan;
-use prost::Message;
 use sensitive::Choice;
 use serde::Serialize;
-use std::borrow::Cow;
 
 /// Weights with fewer values stay float in [`Target::WeightsInt8`].
 const LEAST_WEIGHTS: usize = 1024;
@@ -206,7 +201,7 @@ pub fn quantize(
         training.quantization += &format!(" of {}", words[0]);
         training.rendered_only &= pictures.rendered;
     }
-    contract.goldens = goldens(&bare, exact(target))?;
+    contract.goldens = goldens(&bare, self::agreement(target))?;
     let finished = packed(&smaller.graph, &contract)?;
     Ok(Quantized {
         report: Report {
@@ -290,38 +285,13 @@ fn int8(model: &Model, float: &ModelProto, options: Int8, pictures: Pictures<'_>
     })
 }
 
-/// A model from a graph and a contract, in memory.
-fn packed(graph: &ModelProto, contract: &Contract) -> Result<Model> {
-    let mut graph = graph.clone();
-    graph.metadata_props.retain(|p| p.key != METADATA_KEY);
-    let mut bytes = graph.encode_to_vec();
-    append_contract(&mut bytes, contract);
-    Model::from_bytes(contract.name.clone(), Cow::Owned(bytes), None).map_err(|e| fault(Kind::Internal, e))
-}
-
-/// Whether every processor computes the same integers: with 8-bit weights those without VNNI instructions cut off sums that the
-/// others keep.
-fn exact(target: Target) -> bool {
-    !matches!(target, Target::Int8(Int8 { scheme, .. }) if scheme.weight_bits == 8)
-}
-
-/// The golden pictures with the class maps that the quantized model itself gives.
-fn goldens(model: &Model, exact: bool) -> Result<Vec<Golden>> {
-    let renewed = |golden: &Golden| -> Result<Golden> {
-        let sample = golden.unpack().map_err(|e| fault(Kind::Config, e))?;
-        let (w, h) = (sample.width as usize, sample.height as usize);
-        let input = &model.contract.input;
-        let mut tensor = vec![0.0; 3 * w * h];
-        Filler::new(input).fill(&sample.rgb, w, h, &mut tensor);
-        let shape = match input.layout {
-            maskline_models::contract::Layout::Nchw => [1, 3, h, w],
-            maskline_models::contract::Layout::Nhwc => [1, h, w, 3],
-        };
-        let ids = OnnxNet::open(model, Some(&golden.head))?.class_map(&tensor, shape)?;
-        let agreement = if exact { golden.agreement } else { golden.agreement.min(0.95) };
-        Ok(Golden::pack(&golden.head, &Sample { ids, ..sample }, agreement))
-    };
-    model.contract.goldens.iter().map(renewed).collect()
+/// The share of a golden picture's pixels that must agree: with 8-bit weights, processors without VNNI instructions cut off sums that
+/// the others keep.
+fn agreement(target: Target) -> f64 {
+    match target {
+        Target::Int8(Int8 { scheme, .. }) if scheme.weight_bits == 8 => 0.95,
+        _ => 1.0,
+    }
 }
 
 #[cfg(test)]

@@ -3,13 +3,16 @@ use crate::data::Sample as Labels;
 use crate::export::{ExportOptions, Outputs, Picture, export};
 use crate::nets::{Kind as NetKind, NetConfig};
 use crate::onnx_graph::floats;
-use crate::onnx_run::environment;
+use crate::onnx_run::{OnnxNet, environment};
 use burn::tensor::Device;
 use maskline_models::Head;
 use maskline_models::classes::driving_classes;
 use maskline_models::contract::{CONTRACT_VERSION, Channels, Input, InputType, Layout, OutputKind, Resize, Size};
+use maskline_models::fill::Filler;
 use maskline_models::onnx::{GraphProto, NodeProto, TensorProto, data_type};
 use maskline_synth::SceneOptions;
+use prost::Message;
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 const DEFAULT: Int8 = Int8 {
