@@ -8,7 +8,7 @@ use crate::onnx_graph::{floats, is_quantized};
 use anyhow::Result;
 use maskline_models::Model;
 use maskline_models::contract::Contract;
-use maskline_models::onnx::{GraphProto, ModelProto, TensorProto};
+use maskline_models::onnx::{GraphProto, ModelProto, TensorProto, data_type};
 use prost::Message;
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ pub fn normal(shares: &[f64]) -> Vec<f64> {
 /// The golden pictures are the contract's, the class maps its own.
 ///
 /// # Errors
-/// One line with exit code 78: a model is quantized or remembers earlier frames, or two are not of one net.
+/// One line with exit code 78: a model is quantized, gives a confidence or remembers earlier frames, or two are not of one net.
 pub fn average(models: &[Model], shares: &[f64], contract: &Contract) -> Result<Model> {
     let graphs: Vec<ModelProto> = models.iter().map(float_graph).collect::<Result<_>>()?;
     let first = &models[0];
@@ -67,6 +67,19 @@ fn float_graph(model: &Model) -> Result<ModelProto> {
     let read = ModelProto::decode(&model.onnx[..]).map_err(|e| refuse(&format!("is no ONNX file: {e}")))?;
     if read.graph.iter().flat_map(|graph| &graph.node).any(is_quantized) {
         return Err(refuse("is quantized: take the float models, and quantize their mean"));
+    }
+    if read
+        .graph
+        .iter()
+        .flat_map(|graph| &graph.initializer)
+        .any(|tensor| tensor.data_type == data_type::FLOAT16)
+    {
+        return Err(refuse("has weights of 16 bits: take the float models, and make the mean smaller"));
+    }
+    if model.contract.heads.iter().any(|head| head.confidence.is_some()) {
+        return Err(refuse(
+            "gives a confidence, which its own temperature made: export it without --confidence",
+        ));
     }
     if model.contract.remembers() {
         return Err(refuse("remembers earlier frames: the mean is of models without a memory"));
@@ -162,10 +175,9 @@ pub fn contract(models: &[Model], shares: &[f64], named: &Named) -> Result<Contr
 
 /// A model that is averaged, for people.
 fn part(model: &Model, share: f64) -> String {
-    let from = model
-        .contract
-        .training
-        .as_ref()
-        .map(|t| format!(" (commit {}, seed {}, epoch {})", t.commit, t.seed, t.epochs));
+    let from = model.contract.training.as_ref().map(|t| match t.averaged.is_empty() {
+        true => format!(" (commit {}, seed {}, epoch {})", t.commit, t.seed, t.epochs),
+        false => format!(" (the mean of {})", t.averaged.join(", ")),
+    });
     format!("{share:.3} of {}{}", model.contract.name, from.unwrap_or_default())
 }

@@ -361,7 +361,7 @@ fn the_mean_of_two_models_lies_between_them() {
     let root = tempfile::tempdir().unwrap();
     let at = root.path();
     let [a, b] = ["builtin:fpn-road", "builtin:fpn-road-scenes"];
-    fails(&["average", a, "-o", "m.onnx"], at, 64, "2 more values required");
+    fails(&["average", a, "-o", "m.onnx"], at, 64, "2 values required");
     fails(
         &["average", a, b, "-o", "m.onnx", "--shares", "1,2,3"],
         at,
@@ -378,7 +378,7 @@ fn the_mean_of_two_models_lies_between_them() {
     fails(&["average", a, "builtin:unet-road", "-o", "m.onnx"], at, 78, "have other layers");
     fails(&["average", a, "builtin:fpn-road-int8", "-o", "m.onnx"], at, 78, "is quantized");
 
-    let measured = "{\"scores\": {\"miou\": 0.25}, \"data\": [\"camvid here val\"]}";
+    let measured = r#"{"scores": {"miou": 0.25}, "data": ["camvid here val"], "calibration": {"temperature": {"value": 1.5}}}"#;
     std::fs::write(at.join("scores.json"), measured).unwrap();
     let mean = [
         "average",
@@ -418,12 +418,13 @@ fn the_mean_of_two_models_lies_between_them() {
         (training.miou, training.split.as_str()),
         (Some(0.25), "measured on camvid here val")
     );
-    assert!(training.averaged[0].starts_with("0.750 of fpn-road (") && training.averaged.len() == 2);
+    assert!(training.averaged[0].starts_with("0.750 of fpn-road (the mean of 0.700 of fpn-road (commit ") && training.averaged.len() == 2);
     assert!(
         training.data.len() >= 3 && !training.rendered_only,
         "the data of both: {:?}",
         training.data
     );
+    assert_eq!(mean.contract.heads[0].temperature, Some(1.5));
     assert_eq!(mean.contract.goldens.len(), a.contract.goldens.len());
     assert_ne!(
         mean.contract.goldens[0].classes, a.contract.goldens[0].classes,

@@ -108,7 +108,9 @@ pub(super) struct Measured {
 impl Measured {
     /// The figures of a contract are these.
     pub(super) fn put_into(&self, contract: &mut Contract) {
-        contract.heads[0].temperature = self.temperature;
+        for head in &mut contract.heads {
+            head.temperature = self.temperature;
+        }
         let training = contract.training.get_or_insert_default();
         training.miou = Some(self.miou);
         training.split = split(&self.data);

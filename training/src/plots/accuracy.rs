@@ -116,7 +116,7 @@ fn chart(root: &Area<'_>, part: &Area<'_>, x_name: &str, points: &[Point], cost:
         let wide = (high - low).max(least);
         low - room[0] * wide..high + room[1] * wide
     };
-    let xs = range(&|(x, _)| *x, 1.0, [0.25, 0.22]);
+    let xs = range(&|(x, _)| *x, 1.0, [0.25, 0.28]);
     let ys = range(&|(_, p)| p.miou, 10.0, [0.12, 0.12]);
     let mut chart = ChartBuilder::on(part)
         .margin(14)

@@ -115,13 +115,14 @@ impl Known {
             lineage,
         };
         let all = Weights::of(&known.net).len();
-        let agreement = match taken < all {
-            true => 0.0,
-            false => known.agreement(&contract.goldens, device)?,
-        };
+        let wanted = "give it the [net] of the configuration that trained it";
+        if taken < all {
+            return Err(distill.wrong(&format!("has {taken} of the {all} tensors of [distill.net]: {wanted}")));
+        }
+        let agreement = known.agreement(&contract.goldens, device)?;
         if agreement < AGREEMENT {
             return Err(distill.wrong(&format!(
-                "has {taken} of the {all} tensors of [distill.net], and they agree in {:.1} % of the pixels: give it the [net] of the configuration that trained it",
+                "is another net than [distill.net], which has {:.1} % of its golden pictures' pixels right: {wanted}",
                 100.0 * agreement
             )));
         }
