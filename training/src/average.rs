@@ -44,12 +44,11 @@ pub fn average(models: &[Model], shares: &[f64], contract: &Contract) -> Result<
             return Err(fault(Kind::Config, line));
         }
     }
+    let weights: Vec<_> = graphs.iter().map(tensors).collect();
     let mut mean = graphs[0].clone();
     for tensor in mean.graph.iter_mut().flat_map(|graph| &mut graph.initializer) {
         if floats(tensor).is_some() {
-            let of_all = graphs
-                .iter()
-                .map(|graph| floats(tensors(graph)[tensor.name.as_str()]).unwrap_or_default());
+            let of_all = weights.iter().map(|all| floats(all[tensor.name.as_str()]).unwrap_or_default());
             let values = weighted(of_all, shares);
             tensor.float_data.clear();
             tensor.raw_data = values.iter().flat_map(|v| v.to_le_bytes()).collect();

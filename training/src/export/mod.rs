@@ -24,7 +24,6 @@ use anyhow::Result;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use maskline_models::contract::{CONTRACT_VERSION, Channels, Grid, InputType, Layout, OutputKind, Size, State};
-use maskline_models::fill::Filler;
 use maskline_models::golden::{Golden, Sample};
 use maskline_models::onnx::append_contract;
 use maskline_models::{Class, Contract, Head, Input, Model};
@@ -333,14 +332,11 @@ fn with_contract(bare: &[u8], contract: &Contract) -> Result<Model> {
 
 /// A golden frame with the class ids that the file itself gives.
 fn golden(run: &mut OnnxNet, contract: &Contract, picture: &Picture) -> Result<Golden> {
-    let (w, h) = (picture.width as usize, picture.height as usize);
-    let mut tensor = vec![0.0; 3 * w * h];
-    Filler::new(&contract.input).fill(&picture.rgb, w, h, &mut tensor);
     let sample = Sample {
         width: picture.width,
         height: picture.height,
         rgb: picture.rgb.clone(),
-        ids: run.class_map(&tensor, [1, 3, h, w])?,
+        ids: repack::class_ids(run, &contract.input, &picture.rgb, (picture.width, picture.height))?,
     };
     Ok(Golden::pack(&contract.heads[0].name, &sample, 0.99)) // providers round differently where two classes are near
 }

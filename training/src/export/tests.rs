@@ -11,6 +11,7 @@ use burn::tensor::ops::{AvgPoolOptions, InterpolateMode, InterpolateOptions};
 use burn::tensor::{Distribution, TensorData};
 use maskline_models::classes::{Class, driving_classes};
 use maskline_models::contract::{CONTRACT_VERSION, Input, Resize};
+use maskline_models::fill::Filler;
 use maskline_models::onnx::{GraphProto, ModelProto};
 
 /// A contract as a caller writes it, for the first `classes` driving classes and `void`.
