@@ -32,6 +32,7 @@ pub mod quantize;
 pub mod random;
 pub mod scale;
 pub mod schedule;
+pub mod stop;
 pub mod train;
 pub mod weights;
 

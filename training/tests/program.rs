@@ -177,6 +177,12 @@ fn quantize_says_what_it_wants_before_it_works() {
     quantize("builtin:unet-road", "nowhere/small.onnx", 74, "there is no folder nowhere");
     let remembering = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/nets/remembering.onnx");
     quantize(remembering, "small.onnx", 78, "quantize a net without memory");
+    self::fails(
+        &["average", remembering, remembering, "-o", "mean.onnx"],
+        at,
+        78,
+        "remembers earlier frames",
+    );
 }
 
 #[test]
@@ -354,6 +360,26 @@ fn the_first_interrupt_saves_and_leaves_with_130() {
         root.path(),
     );
     assert!(more.status.success(), "{}", String::from_utf8_lossy(&more.stderr));
+}
+
+#[test]
+fn an_interrupt_before_the_first_step_leaves_at_once() {
+    let root = tempfile::tempdir().unwrap();
+    let config = "name = \"scenes\"\n[net]\nkind = \"unet\"\n[[data]]\nkind = \"synth\"\ncount = 100000\n[train]\nepochs = 1\nbatch = 1\n"; // an hour of rendering
+    std::fs::write(root.path().join("config.toml"), config).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_maskline-training"))
+        .args(["train", "config.toml", "--out", "run"])
+        .current_dir(root.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    lines.find(|line| line.starts_with("rendering ")).expect("scenes are announced");
+    let kill = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(lines.count(), 0, "there was nothing to save");
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! `kfold`
 
-use super::{begin, outputs, read_config, stop_flag};
+use super::{begin, outputs, read_config};
 use crate::cli::KfoldArgs;
 use crate::error::{Kind, fault};
+use crate::stop::Stop;
 use crate::train::Options;
 use crate::train::folds::{Folds, cross_validate, drives};
 use anyhow::Result;
@@ -25,7 +26,7 @@ pub fn run(args: &KfoldArgs) -> Result<()> {
         resume: false,
         device: begin(&args.compute)?,
         device_name: args.compute.device.clone(),
-        stop: stop_flag()?,
+        stop: Stop::on_signals()?,
     };
     // What lies in the runs' folder gets it from them.
     let json = args.json.as_deref().filter(|json| !json.starts_with(&options.out));

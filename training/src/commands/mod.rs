@@ -21,8 +21,6 @@ use crate::error::{Kind, fault};
 use anyhow::Result;
 use burn::tensor::Device;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 /// Does what the arguments say.
 ///
@@ -81,16 +79,6 @@ fn begin_with(compute: &Compute, model: &str) -> Result<Device> {
         return Err(fault(Kind::Usage, line));
     }
     begin(compute)
-}
-
-/// Set by the first SIGINT or SIGTERM; the second one leaves at once.
-fn stop_flag() -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register_conditional_shutdown(signal, Kind::Interrupted as i32, stop.clone())?;
-        signal_hook::flag::register(signal, stop.clone())?;
-    }
-    Ok(stop)
 }
 
 /// Reads a training configuration.

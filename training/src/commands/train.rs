@@ -1,9 +1,10 @@
 //! `train`
 
-use super::{begin, read_config, stop_flag};
+use super::{begin, read_config};
 use crate::cli::TrainArgs;
 use crate::error::{Kind, fault};
 use crate::metrics::table;
+use crate::stop::Stop;
 use crate::train;
 use anyhow::Result;
 use std::path::PathBuf;
@@ -17,7 +18,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
         resume: args.resume,
         device: begin(&args.compute)?,
         device_name: args.compute.device,
-        stop: stop_flag()?,
+        stop: Stop::on_signals()?,
     };
     // On a thread of the pool: handing every operation over from a thread outside costs two wake-ups, which a busy machine
     // turns into milliseconds.

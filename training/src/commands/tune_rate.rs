@@ -1,9 +1,10 @@
 //! `tune-rate`
 
-use super::{begin, outputs, read_config, stop_flag};
+use super::{begin, outputs, read_config};
 use crate::cli::TuneRateArgs;
 use crate::error::{Kind, fault, io_fault};
 use crate::plots;
+use crate::stop::Stop;
 use crate::train::sweep::{Sweep, csv, suggest};
 use anyhow::Result;
 
@@ -24,7 +25,7 @@ pub fn run(args: &TuneRateArgs) -> Result<()> {
         to: args.to,
         steps: args.steps,
     };
-    let stop = stop_flag()?;
+    let stop = Stop::on_signals()?;
     // On a thread of the pool, as `train`.
     let points = rayon::scope(|_| sweep.run(&config, &device, &stop))?;
     let found = suggest(&points);

@@ -12,7 +12,6 @@ use anyhow::Result;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 
 /// One drive held out.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -105,20 +104,8 @@ pub fn drives(config: &RunConfig) -> Result<Vec<String>> {
 /// The configuration that learns without a drive and measures on it, and how many pictures it measures on.
 ///
 /// # Errors
-/// If nothing is left to learn from, the drive has no pictures, or a net that may have seen the drive has a say (exit code 78).
+/// If nothing is left to learn from, or the drive has no pictures (exit code 78).
 pub fn without(config: &RunConfig, drive: &str) -> Result<(RunConfig, usize)> {
-    let teacher = config.distill.as_ref().map(|distill| &distill.teacher);
-    for (key, net) in [("init", config.init.as_ref()), ("distill.teacher", teacher)] {
-        if let Some(net) = net
-            && !knows_no_drive(key, net)?
-        {
-            let line = format!(
-                "{key} = {}: wanted for folds weights that come from rendered scenes alone, or none: others would tell of the drive held out",
-                net.display()
-            );
-            return Err(fault(Kind::Config, line));
-        }
-    }
     let mut fold = config.clone();
     fold.train.patience = None; // the drive itself would choose where to end
     fold.name = format!("{}-without-{}", config.name, drive.trim_end_matches('_'));
@@ -162,13 +149,25 @@ pub fn without(config: &RunConfig, drive: &str) -> Result<(RunConfig, usize)> {
     Ok((fold, pictures))
 }
 
-/// Whether the weights of the net that stands as `key` in a configuration come from scenes rendered in memory alone.
-fn knows_no_drive(key: &str, net: &Path) -> Result<bool> {
-    let lineage = match is_model(net) {
-        true => Exported::read(key, net)?.lineage,
-        false => Checkpoint::read(net)?.head.lineage(),
-    };
-    Ok(lineage.rendered_only)
+/// Refuses nets that have a say in every fold and may have seen a drive. A file under `[pretrained]` is taken on trust: it holds an
+/// encoder from elsewhere.
+fn knows_no_drive(config: &RunConfig) -> Result<()> {
+    let teacher = config.distill.as_ref().map(|distill| &distill.teacher);
+    for (key, net) in [("init", config.init.as_ref()), ("distill.teacher", teacher)] {
+        let Some(net) = net else { continue };
+        let lineage = match is_model(net) {
+            true => Exported::read(key, net)?.lineage,
+            false => Checkpoint::read(net)?.head.lineage(),
+        };
+        if !lineage.rendered_only {
+            let line = format!(
+                "{key} = {}: wanted for folds weights that come from rendered scenes alone, or none: others would tell of the drive held out",
+                net.display()
+            );
+            return Err(fault(Kind::Config, line));
+        }
+    }
+    Ok(())
 }
 
 /// The prefix of the names that begin with both.
@@ -181,13 +180,14 @@ fn both(a: &str, b: &str) -> Option<String> {
 /// part. Stopped, it gives `None`.
 ///
 /// # Errors
-/// As [`super::run`], and if a folder holds a run of another configuration (exit code 78).
+/// As [`super::run`], and if a net that may have seen a drive has a say, or a folder holds a run of another configuration (exit code 78).
 pub fn cross_validate(config: &RunConfig, drives: &[String], options: &Options) -> Result<Option<Folds>> {
+    knows_no_drive(config)?;
     // All of them first, so that a wrong drive is known before hours of training.
     let planned: Vec<_> = drives.iter().map(|drive| without(config, drive)).collect::<Result<_>>()?;
     let mut folds = Vec::new();
     for (drive, (config, pictures)) in drives.iter().zip(planned) {
-        if options.stop.load(Ordering::SeqCst) {
+        if options.stop.asked() {
             return Ok(None);
         }
         let out = options.out.join(drive.trim_end_matches('_'));

@@ -20,6 +20,7 @@ use crate::error::{Kind, fault};
 use crate::freeze;
 use crate::lineage::Lineage;
 use crate::metrics::{Scores, scored_names};
+use crate::stop::Stop;
 use anyhow::Result;
 use burn::tensor::Device;
 use learner::Learner;
@@ -27,7 +28,6 @@ use live::Live;
 use maskline_models::Class;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// What `train` is told on the command line.
@@ -41,8 +41,8 @@ pub struct Options {
     pub device: Device,
     /// Its name, for the record.
     pub device_name: String,
-    /// Set by the first Ctrl-C: finish the step, save and leave.
-    pub stop: Arc<AtomicBool>,
+    /// When to finish the step, save and leave.
+    pub stop: Stop,
 }
 
 /// How a run ended.
@@ -172,6 +172,7 @@ impl Run {
 
     /// Trains to the end; false if it was stopped.
     fn epochs(&mut self, options: &Options) -> Result<bool> {
+        let _held = options.stop.hold();
         let epochs = self.head.config.train.epochs;
         let accumulate = self.head.config.train.accumulate;
         while self.head.progress.epoch < epochs && !self.out_of_patience() {
@@ -195,7 +196,7 @@ impl Run {
                 self.head.progress.step_in_epoch += 1;
                 self.head.progress.step += 1;
                 self.show(steps, loss, rate);
-                if options.stop.load(Ordering::SeqCst) {
+                if options.stop.asked() {
                     self.save(&self.folder.last())?;
                     self.live.line("stopped and saved; go on with --resume");
                     return Ok(false);

@@ -5,10 +5,10 @@ use super::{recipe, step_of};
 use crate::config::RunConfig;
 use crate::data::{Loader, Plan};
 use crate::error::{Kind, fault};
+use crate::stop::Stop;
 use anyhow::Result;
 use burn::tensor::Device;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How to look.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -54,7 +54,7 @@ impl Sweep {
     ///
     /// # Errors
     /// As [`super::run`].
-    pub fn run(&self, config: &RunConfig, device: &Device, stop: &AtomicBool) -> Result<Vec<Point>> {
+    pub fn run(&self, config: &RunConfig, device: &Device, stop: &Stop) -> Result<Vec<Point>> {
         let classes = config.read_classes().map_err(|e| fault(Kind::Config, e))?;
         let (recipe, class_weights) = recipe(config, &classes)?;
         let recipe = Arc::new(recipe);
@@ -68,12 +68,13 @@ impl Sweep {
         learner.freeze(0);
         let accumulate = config.train.accumulate;
         let mut curve = Curve::default();
+        let _held = stop.hold();
         for epoch in 0.. {
             let steps = Plan::new(&recipe.sources, recipe.seed, epoch).steps(recipe.batch * accumulate);
             let mut loader = Loader::start(&recipe, epoch, 0..steps * accumulate, config.train.loaders);
             for _ in 0..steps {
                 let step = curve.points.len();
-                if step == self.steps || curve.diverged() || stop.load(Ordering::SeqCst) {
+                if step == self.steps || curve.diverged() || stop.asked() {
                     return Ok(curve.points);
                 }
                 let rate = self.rate(step);

@@ -3,12 +3,12 @@
 use maskline_training::checkpoint::Checkpoint;
 use maskline_training::config::RunConfig;
 use maskline_training::device;
+use maskline_training::stop::Stop;
 use maskline_training::train::{Options, Outcome, run};
 use maskline_training::weights::Weights;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 /// A folder with that many pictures of shapes.
 pub fn shapes(count: usize) -> tempfile::TempDir {
@@ -24,7 +24,7 @@ pub fn options(out: &Path, resume: bool, stop: bool) -> Options {
         resume,
         device: device::choose("cpu").unwrap(),
         device_name: "cpu".into(),
-        stop: Arc::new(AtomicBool::new(stop)),
+        stop: Stop::deaf(stop),
     }
 }
 
