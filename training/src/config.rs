@@ -19,6 +19,8 @@ use problems::Problems;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
+const A_YEAR_MINUTES: f64 = 525_600.0;
+
 /// A training configuration. Paths in it are relative to the folder that the program is started in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunConfig {
@@ -470,10 +472,14 @@ impl RunConfig {
             "set".into(),
             "none, because frames of a sequence follow each other",
         );
-        let minutes = self.train.max_minutes.unwrap_or(1.0);
-        want(minutes > 0.0, &["train", "max_minutes"], minutes.to_string(), "more than 0");
-        let minutes = self.train.checkpoint_minutes;
-        want(minutes > 0.0, &["train", "checkpoint_minutes"], minutes.to_string(), "more than 0");
+        let lengths = [
+            ("max_minutes", self.train.max_minutes.unwrap_or(1.0)),
+            ("checkpoint_minutes", self.train.checkpoint_minutes),
+        ];
+        for (key, minutes) in lengths {
+            let ok = minutes > 0.0 && minutes <= A_YEAR_MINUTES;
+            want(ok, &["train", key], minutes.to_string(), "more than 0, and a year (525600) at most");
+        }
         want(
             self.validate.every_epochs > 0,
             &["validate", "every_epochs"],
@@ -605,6 +611,13 @@ impl DataConfig {
                 }
             }
         }
+        let rendered = if self.rendered() > 0 { " that is rendered" } else { "" };
+        for key in self.unread() {
+            lines.push(format!(
+                "{key} has no meaning in a {} data set{rendered}: leave it out",
+                self.kind.name()
+            ));
+        }
         if self.kind != DataKind::Synth && (self.frames.is_some() || self.fps.is_some()) {
             let kind = self.kind.name();
             lines.push(format!("frames and fps are of rendered clips, found them in a {kind} data set"));
@@ -622,6 +635,21 @@ impl DataConfig {
             lines.push("every is 0, wanted at least 1".into());
         }
         lines
+    }
+
+    /// The keys that say which pictures there are, are set, and belong to other kinds.
+    fn unread(&self) -> Vec<&'static str> {
+        let folders = self.kind == DataKind::Folders;
+        let rendered = self.kind == DataKind::Synth && self.path.is_none();
+        let keys = [
+            ("path", self.path.is_some() && folders),
+            ("split", self.split.is_some() && (folders || rendered)),
+            ("images", self.images.is_some() && !folders),
+            ("labels", self.labels.is_some() && !folders),
+            ("seed", self.seed.is_some() && !rendered),
+            ("count", self.count.is_some() && self.kind != DataKind::Synth),
+        ];
+        keys.into_iter().filter_map(|(key, unread)| unread.then_some(key)).collect()
     }
 }
 
@@ -673,6 +701,29 @@ batch = 2
         assert!(errors.contains("line 13, column 1: unknown key train.bach"), "{errors}");
         assert!(errors.contains("line 12, column 1: batch is 0, wanted at least 1"), "{errors}");
         assert!(errors.contains("line 6, column 1: count is 0"), "{errors}");
+    }
+
+    #[test]
+    fn keys_of_other_kinds_of_data_and_endless_times_are_refused() {
+        let refused = |text: &str, line: &str| {
+            let errors = RunConfig::parse(text).unwrap_err();
+            assert!(errors.contains(line), "{errors}");
+        };
+        refused(
+            &SMALL.replace("count = 4", "count = 4\nsplit = \"val\""),
+            "split has no meaning in a synth data set that is rendered: leave it out",
+        );
+        let folders = SMALL.replace("\"synth\"", "\"folders\"\nimages = \"a\"\nlabels = \"b\"");
+        refused(&folders, "count has no meaning in a folders data set: leave it out");
+        let camvid = "\"camvid\"\npath = \"c\"\nsplit = \"val\"\nseed = 2\nimages = \"a\"";
+        let camvid = SMALL.replace("\"synth\"\ncount = 4", camvid);
+        refused(&camvid, "images has no meaning in a camvid data set");
+        refused(&camvid, "seed has no meaning in a camvid data set");
+        refused(
+            &format!("{SMALL}checkpoint_minutes = inf\n"),
+            "checkpoint_minutes is inf, wanted more than 0, and a year",
+        );
+        refused(&format!("{SMALL}max_minutes = 1e30\n"), "wanted more than 0, and a year");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use maskline_training::config::{DataConfig, RunConfig};
 use maskline_training::device;
 use maskline_training::eval::{EvalOptions, Subject, eval};
 use maskline_training::predict::Views;
-use maskline_training::train::run;
+use maskline_training::train::{Outcome, run};
 use maskline_training::weights::Weights;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -61,16 +61,33 @@ fn a_run_that_was_stopped_goes_on_bit_for_bit() {
     for (name, text) in nets {
         let config = RunConfig::parse(&text).unwrap();
         let (straight, parts) = (root.path().join(name), root.path().join(format!("{name}-parts")));
-        train(&config, &straight);
+        let whole = train(&config, &straight);
 
         let stopped = run(&config, &options(&parts, false, true)).unwrap();
         assert!(!stopped.finished && stopped.progress.step == 1);
         let stopped = run(&config, &options(&parts, true, true)).unwrap();
         assert_eq!(stopped.progress.step, 2);
+        // With the last step of an epoch it ends the epoch.
+        let stopped = run(&config, &options(&parts, true, true)).unwrap();
+        assert!(!stopped.finished && stopped.progress.epoch == 1, "{:?}", stopped.progress);
         let finished = run(&config, &options(&parts, true, false)).unwrap();
         assert!(finished.finished && finished.progress.step == 6);
 
         assert!(tensors(&straight.join("last.ckpt")) == tensors(&parts.join("last.ckpt")), "{name}");
+        let rows = |outcome: &Outcome| {
+            outcome
+                .progress
+                .history
+                .iter()
+                .map(|row| (row.epoch, row.rate, row.miou))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(rows(&finished), rows(&whole));
+        let again = run(&config, &options(&parts, true, false)).unwrap();
+        assert!(
+            again.finished && again.progress == finished.progress,
+            "a run at its end has nothing to add"
+        );
     }
 }
 

@@ -1,7 +1,7 @@
 //! Where the well-known data sets of driving scenes keep pictures and labels.
 
-use super::bad;
 use super::listing::Pair;
+use super::{bad, some_of};
 use crate::config::{DataConfig, DataKind, Ids};
 use anyhow::Result;
 use std::collections::BTreeMap;
@@ -95,23 +95,16 @@ pub(super) fn paired(
     }
     let rest: Vec<PathBuf> = labels.into_values().collect();
     let alone = |list: &[PathBuf], what: String| {
-        let more = match list.len() {
-            0 => return None,
-            1 => String::new(),
-            n => format!(" and {} more", n - 1),
-        };
-        Some(format!(
-            "{}{more} has no {what} of the same name; add it or take the file away",
-            list[0].display()
-        ))
+        let line = |path: &PathBuf| format!("{} has no {what} of the same name; add it or take the file away", path.display());
+        list.iter().map(line).collect::<Vec<_>>()
     };
     let problems = [
         alone(&lonely, format!("label in {}", labels_in.display())),
         alone(&rest, format!("picture in {}", pictures_in.display())),
-    ];
-    let problems: Vec<String> = problems.into_iter().flatten().collect();
+    ]
+    .concat();
     match (problems.is_empty(), pairs.is_empty()) {
-        (false, _) => Err(bad(problems.join("\n"))),
+        (false, _) => Err(bad(some_of(&problems))),
         (true, true) => Err(bad(format!("{} holds no PNG or JPEG picture", pictures_in.display()))),
         (true, false) => Ok(pairs),
     }

@@ -22,7 +22,7 @@ use anyhow::Result;
 use maskline_models::Class;
 use rayon::prelude::*;
 
-/// Lines about pictures that cannot be read, before the rest is only counted.
+/// Lines about pictures that cannot be used, before the rest is only counted.
 const MOST_NAMED: usize = 10;
 
 /// A picture and its labels.
@@ -91,10 +91,15 @@ fn whole(read: Vec<Result<Sample>>) -> Result<Vec<Sample>> {
     if failures.is_empty() {
         return Ok(samples);
     }
-    let named = failures.iter().take(MOST_NAMED).map(|e| format!("{e:#}"));
-    let more = failures.len().saturating_sub(MOST_NAMED);
+    Err(bad(some_of(&failures.iter().map(|e| format!("{e:#}")).collect::<Vec<_>>())))
+}
+
+/// The first lines, and how many more there are.
+fn some_of(lines: &[String]) -> String {
+    let named = lines.iter().take(MOST_NAMED).cloned();
+    let more = lines.len().saturating_sub(MOST_NAMED);
     let more = (more > 0).then(|| format!("and {more} more"));
-    Err(bad(named.chain(more).collect::<Vec<_>>().join("\n")))
+    named.chain(more).collect::<Vec<_>>().join("\n")
 }
 
 /// The names of the pictures of an entry that is on disk.

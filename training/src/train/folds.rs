@@ -218,11 +218,15 @@ fn fold(config: &RunConfig, out: &Path, options: &Options) -> Result<Option<Prog
             same_run(&head, config)?;
             let length = |config: &RunConfig| (config.train.epochs, config.train.max_minutes);
             if length(begun) != length(config) {
+                let told = |config: &RunConfig| match config.train.max_minutes {
+                    None => format!("{} epochs", config.train.epochs),
+                    Some(minutes) => format!("{} epochs or {minutes} minutes", config.train.epochs),
+                };
                 let line = format!(
-                    "the fold in {} was trained for {} epochs, wanted {}: ask for as many, or name another --out",
+                    "the fold in {} was trained for {}, wanted {}: ask for as many, or name another --out",
                     out.display(),
-                    begun.train.epochs,
-                    config.train.epochs
+                    told(begun),
+                    told(config)
                 );
                 return Err(fault(Kind::Config, line));
             }

@@ -173,6 +173,11 @@ impl Run {
     /// Trains to the end; false if it was stopped.
     fn epochs(&mut self, options: &Options) -> Result<bool> {
         let _held = options.stop.hold();
+        if self.folder.is_finished() && self.head.progress.step_in_epoch == 0 && self.share(1) >= 1.0 {
+            self.live
+                .line("the run is at its end: a longer one takes a larger --epochs or --max-minutes");
+            return Ok(true);
+        }
         let epochs = self.head.config.train.epochs;
         let accumulate = self.head.config.train.accumulate;
         while self.head.progress.epoch < epochs && !self.out_of_patience() {
@@ -186,7 +191,7 @@ impl Run {
             let started = (Instant::now(), self.head.progress.step_in_epoch);
             let range = started.1 * accumulate..steps * accumulate;
             let mut loader = Loader::start(&self.recipe, epoch, range, self.head.config.train.loaders);
-            let mut rate = 0.0;
+            let mut rate = self.rate(steps);
             // At least one step, so that an epoch that begins after the time is over has a loss.
             while self.head.progress.step_in_epoch < steps && (self.head.progress.step_in_epoch == 0 || self.share(steps) < 1.0) {
                 let batches = step_of(&mut loader, accumulate)?;
@@ -196,10 +201,9 @@ impl Run {
                 self.head.progress.step_in_epoch += 1;
                 self.head.progress.step += 1;
                 self.show(steps, loss, rate);
-                if options.stop.asked() {
+                if options.stop.asked() && self.head.progress.step_in_epoch < steps {
                     self.save(&self.folder.last())?;
-                    self.live.line("stopped and saved; go on with --resume");
-                    return Ok(false);
+                    return Ok(self.stopped());
                 }
                 if self.saved.elapsed() > Duration::from_secs_f64(60.0 * self.head.config.train.checkpoint_minutes) {
                     self.save(&self.folder.last())?;
@@ -211,6 +215,9 @@ impl Run {
             if over {
                 break;
             }
+            if options.stop.asked() && !self.out_of_patience() {
+                return Ok(self.stopped());
+            }
         }
         if self.out_of_patience() {
             let epoch = self.head.progress.best.as_ref().map_or(0, |best| best.epoch);
@@ -221,6 +228,12 @@ impl Run {
         }
         self.folder.write_end(&self.head)?;
         Ok(true)
+    }
+
+    /// Says that a run that is saved ends here for now, which is not its end.
+    fn stopped(&self) -> bool {
+        self.live.line("stopped and saved; go on with --resume");
+        false
     }
 
     /// Whether the last validations, as many as the configuration has patience for, were no better than one before.
