@@ -7,6 +7,8 @@ const MODELS: &[(&str, &[u8])] = &[
     ("attention-unet-road", include_bytes!("../attention-unet-road.onnx")),
     ("unet-road", include_bytes!("../unet-road.onnx")),
     ("fpn-road-scenes", include_bytes!("../fpn-road-scenes.onnx")),
+    ("attention-unet-road-scenes", include_bytes!("../attention-unet-road-scenes.onnx")),
+    ("unet-road-scenes", include_bytes!("../unet-road-scenes.onnx")),
 ];
 
 /// The names, default first.
