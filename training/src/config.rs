@@ -640,13 +640,13 @@ impl DataConfig {
     /// The keys that say which pictures there are, are set, and belong to other kinds.
     fn unread(&self) -> Vec<&'static str> {
         let folders = self.kind == DataKind::Folders;
-        let rendered = self.kind == DataKind::Synth && self.path.is_none();
+        let rendered = self.rendered() > 0;
         let keys = [
             ("path", self.path.is_some() && folders),
             ("split", self.split.is_some() && (folders || rendered)),
             ("images", self.images.is_some() && !folders),
             ("labels", self.labels.is_some() && !folders),
-            ("seed", self.seed.is_some() && !rendered),
+            ("seed", self.seed.is_some() && (self.kind != DataKind::Synth || self.path.is_some())),
             ("count", self.count.is_some() && self.kind != DataKind::Synth),
         ];
         keys.into_iter().filter_map(|(key, unread)| unread.then_some(key)).collect()

@@ -341,7 +341,7 @@ fn every_drive_is_measured_by_a_run_that_never_saw_it() {
     let out = at.join("runs/shapes-kfold");
     assert_eq!(cross_validate(&config, &drives, &options(&out, false, true)).unwrap(), None);
     // A fold that was stopped after a step.
-    let begun = run(&without(&config, "a_").unwrap().0, &options(&out.join("a"), false, true)).unwrap();
+    let begun = run(&without(&config, "b_").unwrap().0, &options(&out.join("b"), false, true)).unwrap();
     assert!(!begun.finished);
     let output = program(&["kfold", "c.toml"], at);
     assert!(output.contains("mean") && output.contains("a_"), "{output}");

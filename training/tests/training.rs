@@ -84,10 +84,8 @@ fn a_run_that_was_stopped_goes_on_bit_for_bit() {
         };
         assert_eq!(rows(&finished), rows(&whole));
         let again = run(&config, &options(&parts, true, false)).unwrap();
-        assert!(
-            again.finished && again.progress == finished.progress,
-            "a run at its end has nothing to add"
-        );
+        // At its end it has nothing to add.
+        assert_eq!((again.finished, again.progress.step, again.progress.history.len()), (true, 6, 2));
     }
 }
 

@@ -58,7 +58,7 @@ fn layouts(kind: DataKind, ids: Ids) -> Vec<Layout> {
 /// The pairs of a data set in its own layout under `root`.
 ///
 /// # Errors
-/// Kind 65 for folders that are not there, and with a line for each side that has pictures without a partner.
+/// Kind 65 for folders that are not there, and with a line for each file without a partner, as many of each side as are named.
 pub(super) fn pairs(config: &DataConfig, root: &Path) -> Result<Vec<Pair>> {
     let split = config.split.as_deref().unwrap_or_default();
     let place = |folder: &str| root.join(folder.replace("SPLIT", split));
@@ -79,7 +79,7 @@ pub(super) fn pairs(config: &DataConfig, root: &Path) -> Result<Vec<Pair>> {
 /// Puts pictures and labels of the same key together.
 ///
 /// # Errors
-/// Kind 65 with a line for each side that has keys which the other has not, and where there are none at all.
+/// Kind 65 with a line for each key that the other side has not, as many of each side as are named, and where there are none at all.
 pub(super) fn paired(
     pictures: BTreeMap<String, PathBuf>,
     mut labels: BTreeMap<String, PathBuf>,
@@ -96,15 +96,15 @@ pub(super) fn paired(
     let rest: Vec<PathBuf> = labels.into_values().collect();
     let alone = |list: &[PathBuf], what: String| {
         let line = |path: &PathBuf| format!("{} has no {what} of the same name; add it or take the file away", path.display());
-        list.iter().map(line).collect::<Vec<_>>()
+        (!list.is_empty()).then(|| some_of(&list.iter().map(line).collect::<Vec<_>>()))
     };
     let problems = [
         alone(&lonely, format!("label in {}", labels_in.display())),
         alone(&rest, format!("picture in {}", pictures_in.display())),
-    ]
-    .concat();
+    ];
+    let problems: Vec<String> = problems.into_iter().flatten().collect();
     match (problems.is_empty(), pairs.is_empty()) {
-        (false, _) => Err(bad(some_of(&problems))),
+        (false, _) => Err(bad(problems.join("\n"))),
         (true, true) => Err(bad(format!("{} holds no PNG or JPEG picture", pictures_in.display()))),
         (true, false) => Ok(pairs),
     }
@@ -273,5 +273,13 @@ mod tests {
             lonely.contains("a.jpg has no label") && lonely.contains("b.png has no picture"),
             "{lonely}"
         );
+        for i in 0..11 {
+            let (picture, label) = (format!("images/10k/val/c{i}.jpg"), format!("labels/sem_seg/masks/val/d{i}.png"));
+            put(root.path(), &picture, &label, [0; 8]);
+        }
+        let many = error("split = \"val\"");
+        let counted = |what: &str| many.lines().filter(|line| line.contains(what)).count();
+        let of_each = (counted("has no label"), counted("has no picture"), counted("and 2 more"));
+        assert_eq!(of_each, (10, 10, 2), "{many}");
     }
 }
