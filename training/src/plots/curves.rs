@@ -63,7 +63,8 @@ fn chart(area: &Area<'_>, unit: &str, curves: &[Curve], last: f64) -> Result<()>
         .label_style(("sans-serif", 15).into_font().color(&INK))
         .x_desc("epoch")
         .y_desc(unit)
-        .x_label_formatter(&|x| format!("{x:.0}"))
+        // Short runs have marks between their epochs.
+        .x_label_formatter(&|x| if x.fract() == 0.0 { format!("{x:.0}") } else { String::new() })
         .y_label_formatter(&|y| {
             if top < 0.1 {
                 format!("{y:.1e}")
