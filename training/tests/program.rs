@@ -11,7 +11,7 @@ use prost::Message;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 fn program(args: &[&str], folder: &Path) -> Output {
     Command::new(env!("CARGO_BIN_EXE_maskline-training"))
@@ -335,24 +335,34 @@ fn a_clip_is_measured_from_frame_to_frame() {
     assert!(output.status.success() && text.contains("no frame follows another"), "{text}");
 }
 
+/// A run of the folder's config.toml, and what it says.
+fn training(folder: &Path) -> (Child, impl Iterator<Item = String> + use<>) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_maskline-training"))
+        .args(["train", "config.toml", "--out", "run"])
+        .current_dir(folder)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    (child, lines)
+}
+
+fn signal(name: &str, child: &Child) {
+    let kill = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+}
+
 #[test]
 fn the_first_interrupt_saves_and_leaves_with_130() {
     let root = tempfile::tempdir().unwrap();
     common::write_shapes(root.path(), 8);
     std::fs::write(root.path().join("config.toml"), common::config(root.path(), 1_000_000)).unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_maskline-training"))
-        .args(["train", "config.toml", "--out", "run"])
-        .current_dir(root.path())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let (mut child, mut lines) = training(root.path());
     lines
         .find(|line| line.starts_with("epoch 1 "))
         .expect("the first epoch is reported");
-    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(kill.success());
+    signal("-INT", &child);
     assert!(lines.any(|line| line.contains("stopped and saved")));
     assert_eq!(child.wait().unwrap().code(), Some(130));
     let more = program(
@@ -367,17 +377,9 @@ fn an_interrupt_before_the_first_step_leaves_at_once() {
     let root = tempfile::tempdir().unwrap();
     let config = "name = \"scenes\"\n[net]\nkind = \"unet\"\n[[data]]\nkind = \"synth\"\ncount = 100000\n[train]\nepochs = 1\nbatch = 1\n"; // an hour of rendering
     std::fs::write(root.path().join("config.toml"), config).unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_maskline-training"))
-        .args(["train", "config.toml", "--out", "run"])
-        .current_dir(root.path())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let (mut child, mut lines) = training(root.path());
     lines.find(|line| line.starts_with("rendering ")).expect("scenes are announced");
-    let kill = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
-    assert!(kill.success());
+    signal("-TERM", &child);
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert_eq!(lines.count(), 0, "there was nothing to save");
 }
