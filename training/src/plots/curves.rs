@@ -63,8 +63,11 @@ fn chart(area: &Area<'_>, unit: &str, curves: &[Curve], last: f64) -> Result<()>
         .label_style(("sans-serif", 15).into_font().color(&INK))
         .x_desc("epoch")
         .y_desc(unit)
-        // Short runs have marks between their epochs.
-        .x_label_formatter(&|x| if x.fract() == 0.0 { format!("{x:.0}") } else { String::new() })
+        // Short runs have marks between their epochs; those at an epoch may be a rounding away from it.
+        .x_label_formatter(&|x| match (x - x.round()).abs() < 1e-6 {
+            true => format!("{x:.0}"),
+            false => String::new(),
+        })
         .y_label_formatter(&|y| {
             if top < 0.1 {
                 format!("{y:.1e}")
