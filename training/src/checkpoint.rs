@@ -56,6 +56,9 @@ pub struct EpochRow {
     pub miou: Option<f64>,
     /// Pixel accuracy on the validation data.
     pub pixel_accuracy: Option<f64>,
+    /// Mean IoU on some of the pictures that are learned from, as they are.
+    #[serde(default)]
+    pub training_miou: Option<f64>,
     /// Pictures learnt from per second of this epoch.
     pub images_per_s: f64,
     /// Seconds since the start, over all sittings.

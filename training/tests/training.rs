@@ -46,6 +46,10 @@ fn a_tiny_net_learns_shapes_and_its_run_folder_is_whole() {
     let mut subject = Subject::open(&out.join("best.ckpt").display().to_string(), None, &device, None).unwrap();
     let report = eval(&mut subject, &config.validation, &EvalOptions::default()).unwrap();
     assert_eq!(report.measures.scores, best.scores);
+    // So it is on the pictures that it learned from, which are few enough to be measured all.
+    let learned = eval(&mut subject, &config.data, &EvalOptions::default()).unwrap();
+    let row = &history[best.epoch as usize - 1];
+    assert_eq!(row.training_miou, Some(learned.measures.scores.miou));
 }
 
 #[test]
@@ -76,10 +80,12 @@ fn a_run_that_was_stopped_goes_on_bit_for_bit() {
         assert!(tensors(&straight.join("last.ckpt")) == tensors(&parts.join("last.ckpt")), "{name}");
         let rates = |outcome: &Outcome| outcome.progress.history.iter().map(|row| row.rate as f32).collect::<Vec<_>>();
         assert_eq!(rates(&finished), rates(&whole));
-        let again = run(&config, &options(&parts, true, false)).unwrap();
-        // At its end it has nothing to add.
-        assert_eq!((again.finished, again.progress.step, again.progress.history.len()), (true, 6, 2));
     }
+    // At its end a run has nothing to add, and needs no pictures to say so.
+    std::fs::remove_dir_all(root.path().join("images")).unwrap();
+    let config = RunConfig::parse(&common::config(root.path(), 2)).unwrap();
+    let again = run(&config, &options(&root.path().join("unet-parts"), true, false)).unwrap();
+    assert_eq!((again.finished, again.progress.step, again.progress.history.len()), (true, 6, 2));
 }
 
 #[test]

@@ -44,6 +44,13 @@ impl<'t> Problems<'t> {
         self.found.push((at, line));
     }
 
+    /// A problem of the value at that path of keys, unless it is as it should be.
+    pub fn want(&mut self, ok: bool, path: &[&str], found: impl std::fmt::Display, wanted: &str) {
+        if !ok {
+            self.add(path, format!("{} is {found}, wanted {wanted}", path.last().unwrap_or(&"")));
+        }
+    }
+
     /// Where the last key of that path stands (a number is a place in a list), or the nearest of its parents.
     fn offset(&self, path: &[&str]) -> usize {
         let Ok(root) = DeTable::parse(self.text) else {

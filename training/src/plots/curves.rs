@@ -29,7 +29,8 @@ pub fn curves(history: &[EpochRow], path: &Path) -> Result<()> {
             "%",
             vec![
                 curve("validation mIoU", ORANGE, &|row| row.miou.map(|m| 100.0 * m)),
-                curve("pixel accuracy", GREEN, &|row| row.pixel_accuracy.map(|a| 100.0 * a)),
+                curve("training mIoU", BLUE, &|row| row.training_miou.map(|m| 100.0 * m)),
+                curve("validation pixel accuracy", GREEN, &|row| row.pixel_accuracy.map(|a| 100.0 * a)),
             ],
         ),
         ("rate", vec![curve("learning rate", BLUE, &|row| Some(row.rate))]),
@@ -49,6 +50,7 @@ fn chart(area: &Area<'_>, unit: &str, curves: &[Curve], last: f64) -> Result<()>
     let low = values().fold(f64::INFINITY, f64::min).min(top);
     // From 0 unless that would press everything into the upper edge.
     let low = if low > 0.6 * top { low - 0.3 * (top - low) } else { 0.0 };
+    let ends_low = curves.iter().filter_map(|c| c.points.last()).any(|p| p.1 < low + 0.4 * (top - low));
     let mut chart = ChartBuilder::on(area)
         .margin(12)
         .x_label_area_size(34)
@@ -91,10 +93,12 @@ fn chart(area: &Area<'_>, unit: &str, curves: &[Curve], last: f64) -> Result<()>
     }
     chart
         .configure_series_labels()
-        .position(if unit == "%" {
-            SeriesLabelPosition::LowerRight
-        } else {
+        .position(if unit != "%" {
             SeriesLabelPosition::UpperRight
+        } else if ends_low {
+            SeriesLabelPosition::UpperLeft
+        } else {
+            SeriesLabelPosition::LowerRight
         })
         .background_style(PAPER.mix(0.85))
         .border_style(GRID)

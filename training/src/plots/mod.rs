@@ -97,6 +97,7 @@ mod tests {
             rate: 1e-3,
             miou: epoch.is_multiple_of(2).then_some(0.1 * f64::from(epoch)),
             pixel_accuracy: None,
+            training_miou: Some(0.2),
             images_per_s: 5.0,
             elapsed_s: 1.0,
         };

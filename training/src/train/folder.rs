@@ -159,8 +159,12 @@ pub fn describe(row: &EpochRow, steps: usize) -> String {
         (Some(miou), Some(accuracy)) => format!(", mIoU {:.2} %, pixel accuracy {:.2} %", 100.0 * miou, 100.0 * accuracy),
         _ => String::new(),
     };
+    let training = row
+        .training_miou
+        .map(|m| format!(", training mIoU {:.2} %", 100.0 * m))
+        .unwrap_or_default();
     format!(
-        "epoch {} ({steps} steps): loss {:.4}, rate {:.2e}{miou}, {:.1} images/s, {} since the start",
+        "epoch {} ({steps} steps): loss {:.4}, rate {:.2e}{miou}{training}, {:.1} images/s, {} since the start",
         row.epoch,
         row.loss,
         row.rate,
@@ -170,17 +174,18 @@ pub fn describe(row: &EpochRow, steps: usize) -> String {
 }
 
 fn csv(history: &[EpochRow]) -> String {
-    let mut text = String::from("epoch,step,loss,rate,miou,pixel_accuracy,images_per_s,elapsed_s\n");
+    let mut text = String::from("epoch,step,loss,rate,miou,pixel_accuracy,training_miou,images_per_s,elapsed_s\n");
     let number = |v: Option<f64>| v.map(|v| format!("{v:.6}")).unwrap_or_default();
     for row in history {
         text += &format!(
-            "{},{},{:.6},{:.6e},{},{},{:.2},{:.1}\n",
+            "{},{},{:.6},{:.6e},{},{},{},{:.2},{:.1}\n",
             row.epoch,
             row.step,
             row.loss,
             row.rate,
             number(row.miou),
             number(row.pixel_accuracy),
+            number(row.training_miou),
             row.images_per_s,
             row.elapsed_s
         );

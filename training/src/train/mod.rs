@@ -15,7 +15,7 @@ pub use teacher::DistillConfig;
 
 use crate::checkpoint::{Checkpoint, EpochRow, Head, Progress};
 use crate::config::{DataConfig, RunConfig};
-use crate::data::{Batch, Loader, Plan, Recipe, Source, class_counts};
+use crate::data::{Batch, Loader, Plan, Recipe, Sample, Source, class_counts, in_order};
 use crate::error::{Kind, fault};
 use crate::freeze;
 use crate::lineage::Lineage;
@@ -61,7 +61,21 @@ pub struct Outcome {
 /// # Errors
 /// Data, device or files that cannot be used, or a loss that is no number any more; each one line.
 pub fn run(config: &RunConfig, options: &Options) -> Result<Outcome> {
-    let mut run = Run::start(config, options)?;
+    let folder = RunFolder::open(&options.out, options.resume)?;
+    let checkpoint = options.resume.then(|| Checkpoint::read(&folder.last())).transpose()?;
+    if let Some(checkpoint) = &checkpoint {
+        folder::same_run(&checkpoint.head, config)?;
+        let progress = &checkpoint.head.progress;
+        if folder.is_finished() && progress.step_in_epoch == 0 && share(config, progress, progress.elapsed_s, 1) >= 1.0 {
+            Live::new().line("the run is at its end: a longer one takes a larger --epochs or --max-minutes");
+            return Ok(Outcome {
+                finished: true,
+                scores: None,
+                progress: progress.clone(),
+            });
+        }
+    }
+    let mut run = Run::start(config, options, folder, checkpoint)?;
     let finished = run.epochs(options)?;
     run.live.end();
     Ok(Outcome {
@@ -86,9 +100,8 @@ struct Run {
 }
 
 impl Run {
-    fn start(config: &RunConfig, options: &Options) -> Result<Self> {
+    fn start(config: &RunConfig, options: &Options, folder: RunFolder, checkpoint: Option<Checkpoint>) -> Result<Self> {
         let classes = config.read_classes().map_err(|e| fault(Kind::Config, e))?;
-        let folder = RunFolder::open(&options.out, options.resume)?;
         let nominal = (config.input.width, config.input.height);
         let live = Live::new();
         let scenes: usize = config.data.iter().chain(&config.validation).map(DataConfig::rendered).sum();
@@ -98,9 +111,7 @@ impl Run {
         let (recipe, class_weights) = recipe(config, &classes)?;
         let validation = Source::load_all(&config.validation, &classes, nominal)?;
         let mut head = Head::new(config.clone(), classes, folder::origin(&options.device_name));
-        let checkpoint = options.resume.then(|| Checkpoint::read(&folder.last())).transpose()?;
         if let Some(checkpoint) = &checkpoint {
-            folder::same_run(&checkpoint.head, config)?;
             // What the run began with, whatever the configuration says now.
             head.config.init.clone_from(&checkpoint.head.config.init);
             head.config.pretrained.clone_from(&checkpoint.head.config.pretrained);
@@ -173,11 +184,6 @@ impl Run {
     /// Trains to the end; false if it was stopped.
     fn epochs(&mut self, options: &Options) -> Result<bool> {
         let _held = options.stop.hold();
-        if self.folder.is_finished() && self.head.progress.step_in_epoch == 0 && self.share(1) >= 1.0 {
-            self.live
-                .line("the run is at its end: a longer one takes a larger --epochs or --max-minutes");
-            return Ok(true);
-        }
         let epochs = self.head.config.train.epochs;
         let accumulate = self.head.config.train.accumulate;
         while self.head.progress.epoch < epochs && !self.out_of_patience() {
@@ -244,16 +250,9 @@ impl Run {
         self.head.config.train.patience.is_some_and(|patience| since >= patience)
     }
 
-    /// Share of the run that is done, 0-1: of the epochs or of the time, whichever is further.
+    /// Share of the run that is done by now, with so many steps an epoch.
     fn share(&self, steps: usize) -> f64 {
-        let config = &self.head.config.train;
-        let progress = &self.head.progress;
-        let done = f64::from(progress.epoch) + progress.step_in_epoch as f64 / steps as f64;
-        let by_epochs = done / f64::from(config.epochs);
-        match config.max_minutes {
-            Some(minutes) => by_epochs.max(self.elapsed_s() / (60.0 * minutes)),
-            None => by_epochs,
-        }
+        share(&self.head.config, &self.head.progress, self.elapsed_s(), steps)
     }
 
     fn rate(&self, steps: usize) -> f64 {
@@ -286,10 +285,10 @@ impl Run {
         let images_per_s = pictures as f64 / trained_s.max(1e-9);
         let epoch = self.head.progress.epoch + 1;
         let due = over || epoch.is_multiple_of(self.head.config.validate.every_epochs);
-        let scores = if due && !self.validation.is_empty() {
-            Some(self.validate()?)
+        let (scores, training) = if due && !self.validation.is_empty() {
+            (Some(self.measure(in_order(&self.validation))?), self.measure_training()?)
         } else {
-            None
+            (None, None)
         };
         let elapsed_s = self.elapsed_s();
         let progress = &mut self.head.progress;
@@ -300,6 +299,7 @@ impl Run {
             rate,
             miou: scores.as_ref().map(|s| s.miou),
             pixel_accuracy: scores.as_ref().map(|s| s.pixel_accuracy),
+            training_miou: training.map(|s| s.miou),
             images_per_s,
             elapsed_s,
         };
@@ -329,15 +329,15 @@ impl Run {
         self.folder.write_epoch(&self.head.progress)
     }
 
-    fn validate(&mut self) -> Result<Scores> {
+    fn measure<'a>(&self, samples: impl IntoIterator<Item = (bool, &'a Sample)>) -> Result<Scores> {
         let names = scored_names(&self.head.classes);
-        validate::measure(
-            self.learner.measured_net(),
-            &self.plain,
-            &self.recipe.input,
-            &self.validation,
-            &names,
-        )
+        validate::measure(self.learner.measured_net(), &self.plain, &self.recipe.input, samples, &names)
+    }
+
+    /// The measures on some of the pictures that are learned from, as they are.
+    fn measure_training(&self) -> Result<Option<Scores>> {
+        let samples = validate::spread(&self.recipe.sources, self.head.config.validate.training_pictures);
+        (!samples.is_empty()).then(|| self.measure(samples)).transpose()
     }
 
     fn write_sheet(&self) -> Result<()> {
@@ -361,6 +361,16 @@ impl Run {
         crate::checkpoint::save(path, &self.head, self.learner.parts())?;
         self.saved = Instant::now();
         Ok(())
+    }
+}
+
+/// Share of a run that is done, 0-1: of the epochs or of the time, whichever is further.
+fn share(config: &RunConfig, progress: &Progress, elapsed_s: f64, steps: usize) -> f64 {
+    let done = f64::from(progress.epoch) + progress.step_in_epoch as f64 / steps as f64;
+    let by_epochs = done / f64::from(config.train.epochs);
+    match config.train.max_minutes {
+        Some(minutes) => by_epochs.max(elapsed_s / (60.0 * minutes)),
+        None => by_epochs,
     }
 }
 
