@@ -6,9 +6,11 @@ mod data;
 mod problems;
 
 use crate::augment::Augment;
+use crate::defaults::is_default;
 use crate::freeze::FreezeConfig;
 use crate::loss::LossConfig;
 use crate::nets::{Net, NetConfig};
+use crate::ops::Precision;
 use crate::optimizer::OptimizerConfig;
 use crate::pretrained::PretrainedConfig;
 use crate::schedule::Schedule;
@@ -170,6 +172,9 @@ pub struct TrainConfig {
     /// Threads that prepare pictures.
     #[serde(default = "one_usize")]
     pub loaders: usize,
+    /// What convolutions multiply.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub precision: Precision,
     /// Frames of each sequence that a net with a memory learns from; 1 for single pictures.
     #[serde(default = "one_usize", skip_serializing_if = "is_one")]
     pub sequence: usize,

@@ -89,6 +89,34 @@ fn a_run_that_was_stopped_goes_on_bit_for_bit() {
 }
 
 #[test]
+fn a_net_learns_in_bf16_where_the_cpu_has_it_and_is_measured_in_floats() {
+    let _alone = alone();
+    let root = shapes(24);
+    let out = root.path().join("run");
+    let config = RunConfig::parse(&format!("{}precision = \"bf16\"\n", common::config(root.path(), 8))).unwrap();
+    if config.train.precision.check(&device::choose("cpu").unwrap()).is_err() {
+        let error = run(&config, &options(&out, false, false)).unwrap_err().to_string();
+        assert!(error.contains("AVX512_BF16") && error.contains("--precision f32"), "{error}");
+        return;
+    }
+    let outcome = train(&config, &out);
+    let best = outcome.progress.best.unwrap();
+    assert!(best.scores.miou > 0.5, "{best:?}");
+    let mut subject = Subject::open(
+        &out.join("best.ckpt").display().to_string(),
+        None,
+        &device::choose("cpu").unwrap(),
+        None,
+    )
+    .unwrap();
+    let report = eval(&mut subject, &config.validation, &EvalOptions::default()).unwrap();
+    assert_eq!(report.measures.scores, best.scores);
+    // The other precision goes on with it.
+    let floats = RunConfig::parse(&common::config(root.path(), 9)).unwrap();
+    assert_eq!(run(&floats, &options(&out, true, false)).unwrap().progress.epoch, 9);
+}
+
+#[test]
 fn a_pyramid_with_auxiliary_scores_learns_shapes() {
     let _alone = alone();
     let root = shapes(24);

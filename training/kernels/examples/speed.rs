@@ -28,7 +28,7 @@ fn floats(len: usize) -> Vec<f32> {
 
 fn main() {
     let isas = if std::env::args().any(|a| a == "--all") {
-        Isa::available()
+        Isa::available().into_iter().chain(Isa::bf16()).collect()
     } else {
         vec![Isa::best()]
     };

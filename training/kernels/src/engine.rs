@@ -1,5 +1,6 @@
 //! Drives the register tiles over whole tensors: the forward direction, which is the input gradient as well, and the weight gradient.
 
+use crate::number::{Bf16, Number};
 use crate::scratch::Scratch;
 use crate::simd::{Isa, Kernel, Simd};
 use crate::strip::{Sink, Source, Strip};
@@ -11,8 +12,8 @@ use std::ops::Range;
 const STRIP_FLOATS: usize = 96 * 1024;
 /// Products (channels times taps) between two visits of an output tile: their inputs and weights stay in the first-level cache.
 const CHUNK_PRODUCTS: usize = 288;
-/// Pixels of the weight gradient between two reductions: eight rows of them are 32 KiB.
-const CHUNK_PIXELS: usize = 1024;
+/// Lanes of the weight gradient between two reductions: eight rows of them are 32 KiB.
+const CHUNK_LANES: usize = 1024;
 /// Tasks of the weight gradient. Fixed, so that the sums, hence the results, do not depend on the number of threads.
 const GRADIENT_TASKS: usize = 32;
 
@@ -41,32 +42,43 @@ impl Geometry {
     }
 }
 
-/// Weights as the forward tile reads them: blocks of output channels, in each `[input channel][tap][output channel]`.
+/// Weights as the forward tile reads them: blocks of output channels, in each `[input plane][tap][output channel]`, with the weights of
+/// all channels of a plane in one lane.
 pub(crate) struct Packed {
     data: Vec<f32>,
     blocks: Vec<Range<usize>>,
     inputs: usize,
+    planes: usize,
     taps: usize,
 }
 
 impl Packed {
     /// Packs `weight(output, input, tap)`.
     pub(crate) fn new(isa: Isa, outputs: usize, inputs: usize, taps: usize, weight: impl Fn(usize, usize, usize) -> f32 + Sync) -> Self {
+        if isa.multiplies_bf16() {
+            Self::of::<Bf16>(isa, outputs, inputs, taps, weight)
+        } else {
+            Self::of::<f32>(isa, outputs, inputs, taps, weight)
+        }
+    }
+
+    fn of<N: Number>(isa: Isa, outputs: usize, inputs: usize, taps: usize, weight: impl Fn(usize, usize, usize) -> f32 + Sync) -> Self {
         let blocks = even_blocks(0..outputs, isa.tile_channels());
-        let mut data = vec![0.0; outputs * inputs * taps];
+        let planes = inputs.div_ceil(N::PACK);
+        let mut data = vec![0.0; outputs * planes * taps];
         let mut rest = &mut data[..];
         let mut parts = Vec::with_capacity(blocks.len());
         for block in &blocks {
-            let (part, tail) = rest.split_at_mut(block.len() * inputs * taps);
+            let (part, tail) = rest.split_at_mut(block.len() * planes * taps);
             parts.push((block.clone(), part));
             rest = tail;
         }
         parts.into_par_iter().for_each(|(block, part)| {
             let mut at = part.iter_mut();
-            for i in 0..inputs {
+            for first in (0..inputs).step_by(N::PACK) {
                 for t in 0..taps {
                     for (o, to) in block.clone().zip(&mut at) {
-                        *to = weight(o, i, t);
+                        *to = N::lane(|k| if first + k < inputs { weight(o, first + k, t) } else { 0.0 });
                     }
                 }
             }
@@ -75,6 +87,7 @@ impl Packed {
             data,
             blocks,
             inputs,
+            planes,
             taps,
         }
     }
@@ -95,7 +108,7 @@ fn even_blocks(range: Range<usize>, max: usize) -> Vec<Range<usize>> {
 /// Convolves every image of `source` with `weights` into `sink`.
 pub(crate) fn forward(isa: Isa, geometry: Geometry, weights: &Packed, source: &impl Source, sink: &impl Sink) {
     let per_image = (2 * rayon::current_num_threads()).div_ceil(geometry.batch.max(1));
-    let rows = geometry.strip_rows(weights.inputs + weights.outputs(), per_image);
+    let rows = geometry.strip_rows(weights.planes + weights.outputs(), per_image);
     geometry
         .strips(rows)
         .into_par_iter()
@@ -146,16 +159,16 @@ impl<I: Source, O: Sink, const K: usize> Kernel for ForwardStrip<'_, I, O, K> {
             rows,
         } = self;
         let strip = Strip::new(geometry.width, rows, K, S::LANES);
-        let in_floats = weights.inputs * strip.in_plane;
+        let in_floats = weights.planes * strip.in_plane;
         let mut scratch = Scratch::new(in_floats + weights.outputs() * strip.out_plane);
         let (input, output) = scratch.floats().split_at_mut(in_floats);
-        strip.fill_input(source, n, weights.inputs, y0, geometry.height, input);
+        strip.fill_packed::<S::Number>(source, n, weights.inputs, y0, geometry.height, input);
         if weights.inputs == 0 {
             output.fill(0.0);
         }
         let chunk = CHUNK_PRODUCTS / (K * K);
-        for first in (0..weights.inputs).step_by(chunk) {
-            let channels = chunk.min(weights.inputs - first);
+        for first in (0..weights.planes).step_by(chunk) {
+            let planes = chunk.min(weights.planes - first);
             let mut p = 0;
             while p < strip.len {
                 let wide = p + 3 * S::LANES <= strip.len;
@@ -166,13 +179,13 @@ impl<I: Source, O: Sink, const K: usize> Kernel for ForwardStrip<'_, I, O, K> {
                         let w = weights
                             .data
                             .as_ptr()
-                            .add((block.start * weights.inputs + first * block.len()) * weights.taps);
+                            .add((block.start * weights.planes + first * block.len()) * weights.taps);
                         let out = output.as_mut_ptr().add(block.start * strip.out_plane + p);
                         let start = first == 0;
                         if wide {
-                            forward_block::<S, 3, K>(block.len(), channels, x, &strip, w, out, start);
+                            forward_block::<S, 3, K>(block.len(), planes, x, &strip, w, out, start);
                         } else {
-                            forward_block::<S, 1, K>(block.len(), channels, x, &strip, w, out, start);
+                            forward_block::<S, 1, K>(block.len(), planes, x, &strip, w, out, start);
                         }
                     }
                 }
@@ -190,7 +203,7 @@ impl<I: Source, O: Sink, const K: usize> Kernel for ForwardStrip<'_, I, O, K> {
 #[inline(always)]
 unsafe fn forward_block<S: Simd, const PB: usize, const K: usize>(
     outputs: usize,
-    channels: usize,
+    planes: usize,
     x: *const f32,
     strip: &Strip,
     w: *const f32,
@@ -201,7 +214,7 @@ unsafe fn forward_block<S: Simd, const PB: usize, const K: usize>(
         ($($ob:literal)*) => {
             match outputs {
                 $($ob if $ob <= S::TILE => unsafe {
-                    tile::forward::<S, $ob, PB, K>(channels, x, strip.in_plane, strip.stride, w, out, strip.out_plane, first)
+                    tile::forward::<S, $ob, PB, K>(planes, x, strip.in_plane, strip.stride, w, out, strip.out_plane, first)
                 },)*
                 _ => unreachable!("blocks hold 1 to {} channels", S::TILE),
             }
@@ -294,14 +307,15 @@ impl<R: Source, C: Source, const K: usize> Kernel for GradientTask<'_, R, C, K> 
         let columns = self.col_channels * K * K;
         let blocks = even_blocks(0..self.range.len(), S::TILE);
         for &(n, y0, rows) in self.strips {
-            let strip = Strip::new(self.geometry.width, rows, K, S::LANES);
-            let col_floats = self.col_channels * strip.in_plane;
-            let mut scratch = Scratch::new(col_floats + self.range.len() * strip.out_plane);
-            let (cols, rows) = scratch.floats().split_at_mut(col_floats);
+            let pack = S::Number::PACK;
+            let strip = Strip::new(self.geometry.width, rows, K, S::LANES * pack);
+            let col_numbers = self.col_channels * strip.in_plane;
+            let mut scratch = Scratch::new((col_numbers + self.range.len() * strip.out_plane) / pack);
+            let (cols, rows) = S::Number::of_lanes(scratch.floats()).split_at_mut(col_numbers);
             strip.fill_input(self.cols, n, self.col_channels, y0, self.geometry.height, cols);
             strip.fill_output(self.rows, n, self.range.clone(), y0, rows);
-            for p in (0..strip.len).step_by(CHUNK_PIXELS) {
-                let len = CHUNK_PIXELS.min(strip.len - p);
+            for p in (0..strip.len).step_by(CHUNK_LANES * pack) {
+                let len = (CHUNK_LANES * pack).min(strip.len - p);
                 for block in &blocks {
                     let mut column = 0;
                     while column < columns {
@@ -336,9 +350,9 @@ impl<R: Source, C: Source, const K: usize> Kernel for GradientTask<'_, R, C, K> 
 unsafe fn correlate_block<S: Simd, const CB: usize>(
     rows: usize,
     len: usize,
-    row: *const f32,
+    row: *const S::Number,
     row_step: usize,
-    col: *const f32,
+    col: *const S::Number,
     col_step: usize,
     out: *mut f32,
     out_stride: usize,

@@ -1,4 +1,5 @@
-//! f32 kernels for training convolutional nets on CPUs: AVX-512 and AVX2, each beside a plain reference.
+//! Kernels for training convolutional nets on CPUs: AVX-512 and AVX2, each beside a plain reference. Tensors are f32; convolutions can
+//! multiply in bf16 ([`Isa::bf16`]).
 //!
 //! Tensors are NCHW slices. Every function takes the instruction set ([`Isa::best`] unless a test says otherwise) and a shape, panics if
 //! a slice does not fit the shape, and runs on the current rayon pool. Results do not depend on the number of threads.
@@ -9,6 +10,7 @@ pub mod conv_transpose;
 pub mod cross_entropy;
 pub mod depthwise;
 mod engine;
+mod number;
 pub mod pool;
 pub mod reference;
 pub mod residual;

@@ -4,7 +4,8 @@
 //! border of one row and the left border of the next, so the input of tap (ky, kx) for the output at flat position `p` always stands at
 //! `p + ky * stride + kx`: one run of vectors covers all rows, whatever the width. The outputs at the zero columns are never read.
 
-use crate::scratch::SharedOut;
+use crate::number::Number;
+use crate::scratch::{Scratch, SharedOut};
 
 /// Where the rows of channels come from.
 pub(crate) trait Source: Sync {
@@ -18,7 +19,7 @@ pub(crate) trait Sink: Sync {
     fn take(&self, n: usize, y0: usize, strip: &Strip, data: &[f32]);
 }
 
-/// Sizes of one strip, in floats.
+/// Sizes of one strip, in pixels.
 #[derive(Clone, Copy)]
 pub(crate) struct Strip {
     pub(crate) width: usize,
@@ -28,7 +29,7 @@ pub(crate) struct Strip {
     pub(crate) pad: usize,
     /// From a row to the next.
     pub(crate) stride: usize,
-    /// Flat outputs, a multiple of the register.
+    /// Flat outputs, whole registers.
     pub(crate) len: usize,
     /// From an input channel to the next.
     pub(crate) in_plane: usize,
@@ -37,30 +38,66 @@ pub(crate) struct Strip {
 }
 
 impl Strip {
-    pub(crate) fn new(width: usize, rows: usize, kernel: usize, lanes: usize) -> Self {
+    /// `register` is how many pixels one holds.
+    pub(crate) fn new(width: usize, rows: usize, kernel: usize, register: usize) -> Self {
         let pad = kernel / 2;
         let stride = width + pad;
-        let len = (rows * stride).next_multiple_of(lanes);
+        let len = (rows * stride).next_multiple_of(register);
         Self {
             width,
             rows,
             pad,
             stride,
             len,
-            in_plane: odd_lines(len + 2 * pad * (stride + 1)),
-            out_plane: odd_lines(len),
+            in_plane: odd_lines(len + 2 * pad * (stride + 1), register.max(16)),
+            out_plane: odd_lines(len, register.max(16)),
         }
     }
 
     /// Fills input planes for `channels`, from row `y0 - pad` on, with zeros outside the image and behind the last row.
     #[inline(always)]
-    pub(crate) fn fill_input(&self, source: &impl Source, n: usize, channels: usize, y0: usize, height: usize, planes: &mut [f32]) {
+    pub(crate) fn fill_input<N: Number>(
+        &self,
+        source: &impl Source,
+        n: usize,
+        channels: usize,
+        y0: usize,
+        height: usize,
+        planes: &mut [N],
+    ) {
+        let mut spare = Scratch::new(self.width);
         for (c, plane) in planes.chunks_exact_mut(self.in_plane).take(channels).enumerate() {
+            for r in 0..self.rows + 2 * self.pad {
+                let row = &mut plane[r * self.stride..(r + 1) * self.stride];
+                row[..self.pad].fill(N::default());
+                match (y0 + r).checked_sub(self.pad).filter(|&y| y < height) {
+                    Some(y) => N::pixels(source, n, c, y, &mut row[self.pad..], spare.floats()),
+                    None => row.fill(N::default()),
+                }
+            }
+            plane[(self.rows + 2 * self.pad) * self.stride..].fill(N::default());
+        }
+    }
+
+    /// The same with `N::PACK` channels in each plane, a lane a pixel.
+    #[inline(always)]
+    pub(crate) fn fill_packed<N: Number>(
+        &self,
+        source: &impl Source,
+        n: usize,
+        channels: usize,
+        y0: usize,
+        height: usize,
+        planes: &mut [f32],
+    ) {
+        let mut spare = Scratch::new(self.width);
+        let groups = channels.div_ceil(N::PACK);
+        for (group, plane) in planes.chunks_exact_mut(self.in_plane).take(groups).enumerate() {
             for r in 0..self.rows + 2 * self.pad {
                 let row = &mut plane[r * self.stride..(r + 1) * self.stride];
                 row[..self.pad].fill(0.0);
                 match (y0 + r).checked_sub(self.pad).filter(|&y| y < height) {
-                    Some(y) => source.row(n, c, y, &mut row[self.pad..]),
+                    Some(y) => N::channels(source, n, group, channels, y, &mut row[self.pad..], spare.floats()),
                     None => row.fill(0.0),
                 }
             }
@@ -70,21 +107,29 @@ impl Strip {
 
     /// Fills output-shaped planes for `channels`, zero at the border columns and behind the last row.
     #[inline(always)]
-    pub(crate) fn fill_output(&self, source: &impl Source, n: usize, channels: std::ops::Range<usize>, y0: usize, planes: &mut [f32]) {
+    pub(crate) fn fill_output<N: Number>(
+        &self,
+        source: &impl Source,
+        n: usize,
+        channels: std::ops::Range<usize>,
+        y0: usize,
+        planes: &mut [N],
+    ) {
+        let mut spare = Scratch::new(self.width);
         for (c, plane) in channels.zip(planes.chunks_exact_mut(self.out_plane)) {
             for r in 0..self.rows {
                 let row = &mut plane[r * self.stride..(r + 1) * self.stride];
-                source.row(n, c, y0 + r, &mut row[..self.width]);
-                row[self.width..].fill(0.0);
+                N::pixels(source, n, c, y0 + r, &mut row[..self.width], spare.floats());
+                row[self.width..].fill(N::default());
             }
-            plane[self.rows * self.stride..].fill(0.0);
+            plane[self.rows * self.stride..].fill(N::default());
         }
     }
 }
 
-/// Rounds up to an odd number of cache lines, so that equal positions of neighbouring channels fall into different cache sets.
-fn odd_lines(floats: usize) -> usize {
-    (floats.div_ceil(16) | 1) * 16
+/// Rounds up to an odd number of cache lines of so many pixels, so that equal positions of neighbouring channels fall into different cache sets.
+fn odd_lines(pixels: usize, line: usize) -> usize {
+    (pixels.div_ceil(line) | 1) * line
 }
 
 /// An NCHW tensor as a source.

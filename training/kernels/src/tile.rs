@@ -1,10 +1,12 @@
 //! The two register tiles that do nearly all of the arithmetic.
 
+use crate::number::Number;
 use crate::simd::Simd;
 
 /// Adds `weights * inputs` into a tile of `OB` output channels by `PB` registers of flat pixels.
 ///
-/// `x` points at tap (0, 0) of the first input channel, `w` at `[channel][tap][OB]` packed weights, `out` at the first output channel.
+/// `x` points at tap (0, 0) of the first input plane, `w` at `[plane][tap][OB]` packed weights, both with `S::Number::PACK` channels a
+/// lane; `out` points at the first output channel.
 /// With `first` the tile starts from zero instead of from `out`.
 ///
 /// # Safety
@@ -12,7 +14,7 @@ use crate::simd::Simd;
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
 pub(crate) unsafe fn forward<S: Simd, const OB: usize, const PB: usize, const K: usize>(
-    channels: usize,
+    planes: usize,
     x: *const f32,
     in_plane: usize,
     stride: usize,
@@ -32,7 +34,7 @@ pub(crate) unsafe fn forward<S: Simd, const OB: usize, const PB: usize, const K:
         }
         let mut w = w;
         let mut x = x;
-        for _ in 0..channels {
+        for _ in 0..planes {
             for ky in 0..K {
                 let row = x.add(ky * stride);
                 for kx in 0..K {
@@ -43,7 +45,7 @@ pub(crate) unsafe fn forward<S: Simd, const OB: usize, const PB: usize, const K:
                     for (o, acc) in acc.iter_mut().enumerate() {
                         let weight = S::splat(*w.add(o));
                         for (acc, v) in acc.iter_mut().zip(v) {
-                            *acc = S::fma(v, weight, *acc);
+                            *acc = S::dot(v, weight, *acc);
                         }
                     }
                     w = w.add(OB);
@@ -64,14 +66,14 @@ pub(crate) unsafe fn forward<S: Simd, const OB: usize, const PB: usize, const K:
 /// Row r lies at `rows + r * row_step`, column c at `cols + c * col_step`.
 ///
 /// # Safety
-/// The CPU features of `S`; `len` floats (a multiple of the register) readable at every row and column.
+/// The CPU features of `S`; `len` numbers (whole registers) readable at every row and column.
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
 pub(crate) unsafe fn correlate<S: Simd, const RB: usize, const CB: usize>(
     len: usize,
-    rows: *const f32,
+    rows: *const S::Number,
     row_step: usize,
-    cols: *const f32,
+    cols: *const S::Number,
     col_step: usize,
     out: *mut f32,
     out_stride: usize,
@@ -82,15 +84,15 @@ pub(crate) unsafe fn correlate<S: Simd, const RB: usize, const CB: usize>(
         while at < len {
             let mut v = [S::splat(0.0); CB];
             for (c, v) in v.iter_mut().enumerate() {
-                *v = S::load(cols.add(c * col_step + at));
+                *v = S::load(cols.add(c * col_step + at).cast());
             }
             for (r, acc) in acc.iter_mut().enumerate() {
-                let row = S::load(rows.add(r * row_step + at));
+                let row = S::load(rows.add(r * row_step + at).cast());
                 for (acc, v) in acc.iter_mut().zip(v) {
-                    *acc = S::fma(v, row, *acc);
+                    *acc = S::dot(v, row, *acc);
                 }
             }
-            at += S::LANES;
+            at += S::LANES * S::Number::PACK;
         }
         for (r, acc) in acc.iter().enumerate() {
             for (c, acc) in acc.iter().enumerate() {

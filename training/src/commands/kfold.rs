@@ -12,7 +12,7 @@ use std::path::PathBuf;
 /// Trains and measures every fold, and prints a row for each.
 pub fn run(args: &KfoldArgs) -> Result<()> {
     let mut config = read_config(&args.config)?;
-    args.length.put_into(&mut config.train);
+    args.overrides.put_into(&mut config.train);
     let drives = if args.drives.is_empty() {
         drives(&config)?
     } else {

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 /// Trains, and prints the best measures.
 pub fn run(args: TrainArgs) -> Result<()> {
     let mut config = read_config(&args.config)?;
-    args.length.put_into(&mut config.train);
+    args.overrides.put_into(&mut config.train);
     let options = train::Options {
         out: args.out.unwrap_or_else(|| PathBuf::from("runs").join(&config.name)),
         resume: args.resume,

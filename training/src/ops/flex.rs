@@ -1,5 +1,6 @@
 //! The kernels of `maskline-kernels` on the tensors of burn's `flex` backend: forward and gradients, without any bookkeeping.
 
+use super::precision::isa;
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Flex, TensorMetadata, backend_extension};
@@ -92,7 +93,7 @@ pub(super) enum Conv {
 impl Conv {
     /// `x`, `weight` and `bias` must be [`dense`].
     pub(super) fn forward(self, x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor) -> FlexTensor {
-        let (isa, bias) = (Isa::best(), Some(floats(bias)));
+        let (isa, bias) = (isa(), Some(floats(bias)));
         match self {
             Self::Full => {
                 let shape = conv_shape(x, weight);
@@ -112,7 +113,7 @@ impl Conv {
 
     /// The gradient of `x`; all must be [`dense`].
     pub(super) fn input_gradient(self, x: &FlexTensor, weight: &FlexTensor, dy: &FlexTensor) -> FlexTensor {
-        let isa = Isa::best();
+        let isa = isa();
         filled(x.shape(), |dx| match self {
             Self::Full => conv2d::input_gradient(isa, conv_shape(x, weight), floats(dy), floats(weight), dx),
             Self::Depthwise => depthwise::input_gradient(isa, depthwise_shape(x), floats(dy), floats(weight), dx),
@@ -122,7 +123,7 @@ impl Conv {
 
     /// The gradient of `weight`; all must be [`dense`].
     pub(super) fn weight_gradient(self, x: &FlexTensor, weight: &FlexTensor, dy: &FlexTensor) -> FlexTensor {
-        let isa = Isa::best();
+        let isa = isa();
         filled(weight.shape(), |dw| match self {
             Self::Full => conv2d::weight_gradient(isa, conv_shape(x, weight), floats(x), floats(dy), dw),
             Self::Depthwise => depthwise::weight_gradient(isa, depthwise_shape(x), floats(x), floats(dy), dw),

@@ -4,6 +4,7 @@
 
 mod flex;
 mod gradients;
+mod precision;
 mod stock;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,8 @@ use burn::backend::{Dispatch, DispatchDevice, DispatchTensor};
 use burn::tensor::{DType, Int, Tensor};
 use flex::Kernels;
 use maskline_kernels::Isa;
+
+pub use precision::Precision;
 
 /// True if the kernels can take `x` and are faster than burn's own operation.
 fn has_kernels<const D: usize>(x: &Tensor<D>) -> bool {

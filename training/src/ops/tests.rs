@@ -180,3 +180,24 @@ fn a_recorded_graph_holds_only_burns_own_operations() {
     });
     assert!(captured.is_ok());
 }
+
+#[test]
+fn bf16_is_near_floats_in_both_directions_and_only_while_it_is_held() {
+    let device = device();
+    if Precision::Bf16.check(&device).is_err() {
+        return;
+    }
+    let (x, w, b) = (leaf([2, 6, 9, 11], &device), leaf([4, 6, 3, 3], &device), leaf([4], &device));
+    let of = || run((&x, &w, &b), |x, w, b| conv2d(x, w, Some(b)));
+    let floats = of();
+    let held = Precision::Bf16.hold();
+    let near = of();
+    drop(held);
+    for (what, (near, floats)) in ["y", "dx", "dw"].iter().zip(near.iter().zip(&floats)) {
+        assert_ne!(near, floats, "{what}");
+        let scale = floats.iter().fold(0f32, |m, x| m.max(x.abs()));
+        let far = near.iter().zip(floats).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
+        assert!(far < 0.01 * scale, "{what}: {far} of {scale}");
+    }
+    assert_eq!(of(), floats);
+}

@@ -4,6 +4,7 @@ use crate::checkpoint::{EpochRow, Head, Origin, Progress};
 use crate::config::RunConfig;
 use crate::error::{Kind, fault, io_fault};
 use crate::nets::Cost;
+use crate::ops::Precision;
 use crate::plots;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
@@ -126,7 +127,7 @@ pub fn origin(device: &str) -> Origin {
     }
 }
 
-/// Refuses to go on with another net, data or seed; length, limits and intervals may change.
+/// Refuses to go on with another net, data or seed; length, limits, intervals and precision may change.
 pub fn same_run(head: &Head, config: &RunConfig) -> Result<()> {
     let (mut old, mut new) = (head.config.clone(), config.clone());
     for config in [&mut old, &mut new] {
@@ -135,6 +136,7 @@ pub fn same_run(head: &Head, config: &RunConfig) -> Result<()> {
         config.train.checkpoint_minutes = 0.0;
         config.train.loaders = 1;
         config.train.patience = None;
+        config.train.precision = Precision::default();
         config.validate = Default::default();
         config.validation.clear();
         config.init = None;

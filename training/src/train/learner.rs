@@ -212,6 +212,7 @@ impl Learner {
     /// # Errors
     /// If the loss is no number any more (exit code 78).
     pub(super) fn step(&mut self, batches: Vec<Batch>, step: u64, rate: f64) -> Result<f32> {
+        let _held = self.config.train.precision.hold();
         // Dropout draws from the device's generator: seeded for each step, so that a resumed run draws the same.
         self.device.seed(Random::of(&[self.config.seed, STEP, step]).bits());
         let mut gradients = GradientsAccumulator::new();

@@ -61,6 +61,7 @@ pub struct Outcome {
 /// # Errors
 /// Data, device or files that cannot be used, or a loss that is no number any more; each one line.
 pub fn run(config: &RunConfig, options: &Options) -> Result<Outcome> {
+    config.train.precision.check(&options.device)?;
     let folder = RunFolder::open(&options.out, options.resume)?;
     let checkpoint = options.resume.then(|| Checkpoint::read(&folder.last())).transpose()?;
     if let Some(checkpoint) = &checkpoint {

@@ -55,6 +55,7 @@ impl Sweep {
     /// # Errors
     /// As [`super::run`].
     pub fn run(&self, config: &RunConfig, device: &Device, stop: &Stop) -> Result<Vec<Point>> {
+        config.train.precision.check(device)?;
         let classes = config.read_classes().map_err(|e| fault(Kind::Config, e))?;
         let (recipe, class_weights) = recipe(config, &classes)?;
         let recipe = Arc::new(recipe);
