@@ -100,6 +100,9 @@ fn a_net_learns_in_bf16_where_the_cpu_has_it_and_is_measured_in_floats() {
         return;
     }
     let outcome = train(&config, &out);
+    let floats = RunConfig::parse(&common::config(root.path(), 1)).unwrap();
+    let other = train(&floats, &root.path().join("floats"));
+    assert_ne!(outcome.progress.history[0].loss, other.progress.history[0].loss);
     let best = outcome.progress.best.unwrap();
     assert!(best.scores.miou > 0.5, "{best:?}");
     let mut subject = Subject::open(

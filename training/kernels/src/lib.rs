@@ -1,7 +1,7 @@
 //! Kernels for training convolutional nets on CPUs: AVX-512 and AVX2, each beside a plain reference. Tensors are f32; convolutions can
 //! multiply in bf16 ([`Isa::bf16`]).
 //!
-//! Tensors are NCHW slices. Every function takes the instruction set ([`Isa::best`] unless a test says otherwise) and a shape, panics if
+//! Tensors are NCHW slices. Every function takes the instruction set ([`Isa::best`], or [`Isa::bf16`]) and a shape, panics if
 //! a slice does not fit the shape, and runs on the current rayon pool. Results do not depend on the number of threads.
 
 pub mod batch_norm;

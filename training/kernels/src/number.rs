@@ -54,7 +54,8 @@ impl Bf16 {
     #[inline(always)]
     fn round(x: f32) -> u32 {
         let bits = x.to_bits();
-        bits.wrapping_add(0x7fff + (bits >> 16 & 1))
+        let nearest = bits.wrapping_add(0x7fff + (bits >> 16 & 1));
+        if x.is_nan() { bits | 0x0040_0000 } else { nearest }
     }
 
     #[inline(always)]

@@ -42,8 +42,8 @@ impl Isa {
         None
     }
 
-    /// AVX-512 with convolutions that round what they multiply to bf16 (8 bits of precision) and add up in floats, twice as many
-    /// products at a time; all else, the depthwise convolution too, is as in [`Isa::avx512`]. `None` where the CPU lacks it.
+    /// AVX-512 with convolutions that round what they multiply to bf16 (8 bits of precision; the least, denormal numbers count as 0)
+    /// and add up in floats, twice as many products at a time; all else, the depthwise convolution too, is as in [`Isa::avx512`]. `None` where the CPU lacks it.
     pub fn bf16() -> Option<Self> {
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx512bf16") && Self::avx512().is_some() {

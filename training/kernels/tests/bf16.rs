@@ -146,4 +146,7 @@ fn what_is_no_number_stays_none() {
     let mut y = [0.0; 3];
     conv2d::forward(isa, shape, &[f32::NAN, f32::INFINITY, -1.0], &[1.0], None, &mut y);
     assert!(y[0].is_nan() && y[1] == f32::INFINITY && y[2] == -1.0, "{y:?}");
+    let odd = [0x7fff_ffff, 0xffff_ffff, 0x7f80_0001].map(f32::from_bits);
+    conv2d::forward(isa, shape, &odd, &[1.0], None, &mut y);
+    assert!(y.iter().all(|y| y.is_nan()), "{y:?}");
 }

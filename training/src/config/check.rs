@@ -28,11 +28,14 @@ impl RunConfig {
         problems.want(normal, &["input", "std"], format!("{:?}", self.input.std), "three numbers above 0");
         self.check_train(problems);
         self.check_sections(problems);
-        self.check_pretrained(problems);
+        if self.pretrained.is_some() && self.init.is_some() {
+            let line = "found init and [pretrained], wanted one of them: a checkpoint has all weights of its net already";
+            problems.add(&["pretrained"], line.into());
+        }
         self.check_data(problems);
     }
 
-    /// What can only be judged with a sound net: sizes, and layers that are named.
+    /// What can only be judged with a sound net: sizes, and layers that are named or filled.
     fn check_beside_net(&self, problems: &mut Problems) {
         let multiple = self.net.multiple();
         let wanted = format!("a multiple of {multiple} for this net");
@@ -44,6 +47,10 @@ impl RunConfig {
         for (name, side) in ["width", "height"].iter().zip(self.augment.crop.iter().flatten()) {
             let ok = *side > 0 && side.is_multiple_of(multiple);
             problems.want(ok, &["augment", "crop"], format!("{side} ({name})"), &wanted);
+        }
+        if self.pretrained.is_some() && self.net.pretrained_units().is_empty() {
+            let line = "[pretrained] is for nets with the encoder of a VGG: encoder = \"vgg16\" or \"vgg16-bn\" in [net], or kind = \"fcn\" without separable";
+            problems.add(&["pretrained"], line.into());
         }
         self.check_freeze(problems);
     }
@@ -126,17 +133,6 @@ impl RunConfig {
                 format!("for multiples of {of}, but pictures are {width}x{height}"),
                 "fewer levels or another augment.crop",
             );
-        }
-    }
-
-    fn check_pretrained(&self, problems: &mut Problems) {
-        if self.pretrained.is_some() && self.net.pretrained_units().is_empty() {
-            let line = "[pretrained] is for nets with the encoder of a VGG: encoder = \"vgg16\" or \"vgg16-bn\" in [net], or kind = \"fcn\" without separable";
-            problems.add(&["pretrained"], line.into());
-        }
-        if self.pretrained.is_some() && self.init.is_some() {
-            let line = "found init and [pretrained], wanted one of them: a checkpoint has all weights of its net already";
-            problems.add(&["pretrained"], line.into());
         }
     }
 

@@ -64,6 +64,10 @@ fn an_unsound_net_hides_no_other_problem() {
     assert!(errors.contains("line 3, column 2: widths is [4]"), "{errors}");
     assert!(errors.contains("line 10, column 1: epochs is 0"), "{errors}");
     assert_eq!(errors.lines().count(), 2, "{errors}");
+    for net in ["kind = \"unet\"\nwidths = []", "kind = \"fcn\"\ndepths = [2, 2]"] {
+        let text = SMALL.replace("kind = \"unet\"\nwidths = [4, 8]", net) + "[pretrained]\npath = \"vgg.pth\"\n";
+        assert_eq!(RunConfig::parse(&text).unwrap_err().lines().count(), 1, "{net}");
+    }
 }
 
 #[test]

@@ -7,8 +7,10 @@ use burn::tensor::Device;
 use maskline_kernels::Isa;
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
+use std::fmt;
+use std::marker::PhantomData;
 
-/// `[train] precision`.
+/// `[train] precision`: of the net's convolutions, and of those of its teacher and discriminator.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
@@ -25,7 +27,20 @@ thread_local! {
 
 /// The precision of this thread's convolutions is another one while this lives.
 #[derive(Debug)]
-pub struct Held(Precision);
+#[must_use = "the precision ends with it"]
+pub struct Held {
+    before: Precision,
+    of_this_thread: PhantomData<*const ()>,
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        })
+    }
+}
 
 impl Precision {
     /// Refuses what the device has not.
@@ -48,13 +63,16 @@ impl Precision {
 
     /// Lets this thread's convolutions and their gradients multiply in it until the value is dropped; checked before, by [`Self::check`].
     pub fn hold(self) -> Held {
-        Held(HELD.replace(self))
+        Held {
+            before: HELD.replace(self),
+            of_this_thread: PhantomData,
+        }
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        HELD.set(self.0);
+        HELD.set(self.before);
     }
 }
 

@@ -48,9 +48,13 @@ fn chart(area: &Area<'_>, unit: &str, curves: &[Curve], last: f64) -> Result<()>
     let values = || curves.iter().flat_map(|c| c.points.iter().map(|p| p.1));
     let top = values().fold(f64::MIN_POSITIVE, f64::max) * 1.08;
     let low = values().fold(f64::INFINITY, f64::min).min(top);
-    // From 0 unless that would press everything into the upper edge.
-    let low = if low > 0.6 * top { low - 0.3 * (top - low) } else { 0.0 };
-    let ends_low = curves.iter().filter_map(|c| c.points.last()).any(|p| p.1 < low + 0.4 * (top - low));
+    // From 0 unless that would press everything into the upper edge; with room for a legend of several lines below them.
+    let room = if curves.len() > 1 { 0.6 } else { 0.3 };
+    let low = if low > 0.6 * top { low - room * (top - low) } else { 0.0 };
+    let ends_low = curves
+        .iter()
+        .filter_map(|c| c.points.last())
+        .any(|p| p.1 < low + 0.35 * (top - low));
     let mut chart = ChartBuilder::on(area)
         .margin(12)
         .x_label_area_size(34)

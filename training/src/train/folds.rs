@@ -216,14 +216,15 @@ fn fold(config: &RunConfig, out: &Path, options: &Options) -> Result<Option<Prog
         }
         if folder.is_finished() {
             same_run(&head, config)?;
-            let length = |config: &RunConfig| (config.train.epochs, config.train.max_minutes);
+            let length = |config: &RunConfig| (config.train.epochs, config.train.max_minutes, config.train.precision);
             if length(begun) != length(config) {
-                let told = |config: &RunConfig| match config.train.max_minutes {
-                    None => format!("{} epochs", config.train.epochs),
-                    Some(minutes) => format!("{} epochs or {minutes} minutes", config.train.epochs),
+                let told = |config: &RunConfig| {
+                    let minutes = config.train.max_minutes.map(|minutes| format!(" or {minutes} minutes"));
+                    let (epochs, precision) = (config.train.epochs, config.train.precision);
+                    format!("{epochs} epochs{} in {precision}", minutes.unwrap_or_default())
                 };
                 let line = format!(
-                    "the fold in {} was trained for {}, wanted {}: ask for as many, or name another --out",
+                    "the fold in {} was trained for {}, wanted {}: ask for the same, or name another --out",
                     out.display(),
                     told(begun),
                     told(config)

@@ -11,6 +11,7 @@ use crate::freeze;
 use crate::lineage::Lineage;
 use crate::metrics::IGNORE;
 use crate::nets::{Net, Seen};
+use crate::ops::Precision;
 use crate::optimizer::{clip, shrink};
 use crate::pretrained::{self, PretrainedConfig};
 use crate::random::Random;
@@ -149,6 +150,7 @@ impl Learner {
     fn settle(&mut self, images: &Tensor<4>) {
         let folded = std::mem::take(&mut self.folded);
         if !folded.is_empty() {
+            let _held = Precision::F32.hold(); // what is measured uses them too
             let plain = self.device.clone().without_autodiff();
             self.net = folded.settle(self.net.clone(), images, &plain);
             self.begin_average();

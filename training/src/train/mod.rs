@@ -61,13 +61,13 @@ pub struct Outcome {
 /// # Errors
 /// Data, device or files that cannot be used, or a loss that is no number any more; each one line.
 pub fn run(config: &RunConfig, options: &Options) -> Result<Outcome> {
-    config.train.precision.check(&options.device)?;
     let folder = RunFolder::open(&options.out, options.resume)?;
     let checkpoint = options.resume.then(|| Checkpoint::read(&folder.last())).transpose()?;
     if let Some(checkpoint) = &checkpoint {
         folder::same_run(&checkpoint.head, config)?;
         let progress = &checkpoint.head.progress;
-        if folder.is_finished() && progress.step_in_epoch == 0 && share(config, progress, progress.elapsed_s, 1) >= 1.0 {
+        let over = share(config, progress, progress.elapsed_s, 1) >= 1.0 || out_of_patience(config, progress);
+        if folder.is_finished() && progress.step_in_epoch == 0 && over {
             Live::new().line("the run is at its end: a longer one takes a larger --epochs or --max-minutes");
             return Ok(Outcome {
                 finished: true,
@@ -76,6 +76,7 @@ pub fn run(config: &RunConfig, options: &Options) -> Result<Outcome> {
             });
         }
     }
+    config.train.precision.check(&options.device)?;
     let mut run = Run::start(config, options, folder, checkpoint)?;
     let finished = run.epochs(options)?;
     run.live.end();
@@ -123,6 +124,10 @@ impl Run {
                 "resumed after epoch {} and {} steps",
                 head.progress.epoch, head.progress.step_in_epoch
             ));
+            let before = checkpoint.head.config.train.precision;
+            if before != config.train.precision {
+                live.line(&format!("in {} from here, in {before} until here", config.train.precision));
+            }
         }
         let mut origin_licence = checkpoint.as_ref().map(|checkpoint| checkpoint.head.config.licence.clone());
         let mut learner = Learner::new(config, &head.classes, class_weights, checkpoint.as_ref(), &options.device)?;
@@ -245,10 +250,7 @@ impl Run {
 
     /// Whether the last validations, as many as the configuration has patience for, were no better than one before.
     fn out_of_patience(&self) -> bool {
-        let progress = &self.head.progress;
-        let best = progress.best.as_ref().map_or(0, |best| best.epoch);
-        let since = progress.history.iter().filter(|row| row.epoch > best && row.miou.is_some()).count();
-        self.head.config.train.patience.is_some_and(|patience| since >= patience)
+        out_of_patience(&self.head.config, &self.head.progress)
     }
 
     /// Share of the run that is done by now, with so many steps an epoch.
@@ -373,6 +375,12 @@ fn share(config: &RunConfig, progress: &Progress, elapsed_s: f64, steps: usize) 
         Some(minutes) => by_epochs.max(elapsed_s / (60.0 * minutes)),
         None => by_epochs,
     }
+}
+
+fn out_of_patience(config: &RunConfig, progress: &Progress) -> bool {
+    let best = progress.best.as_ref().map_or(0, |best| best.epoch);
+    let since = progress.history.iter().filter(|row| row.epoch > best && row.miou.is_some()).count();
+    config.train.patience.is_some_and(|patience| since >= patience)
 }
 
 /// What batches are made of, and the weights of the classes.
