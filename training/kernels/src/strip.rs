@@ -54,6 +54,25 @@ impl Strip {
         }
     }
 
+    /// The rows of an input plane that lie in the image, without their border, each with its y. Everything else becomes zero.
+    #[inline(always)]
+    fn input_rows<'p, T: Copy + Default>(
+        &self,
+        plane: &'p mut [T],
+        y0: usize,
+        height: usize,
+    ) -> impl Iterator<Item = (usize, &'p mut [T])> {
+        let Self { stride, pad, .. } = *self;
+        let (rows, behind) = plane.split_at_mut((self.rows + 2 * pad) * stride);
+        behind.fill(T::default());
+        rows.chunks_exact_mut(stride).enumerate().filter_map(move |(r, row)| {
+            let y = (y0 + r).checked_sub(pad).filter(|&y| y < height);
+            let (blank, inside) = row.split_at_mut(if y.is_some() { pad } else { stride });
+            blank.fill(T::default());
+            y.map(|y| (y, inside))
+        })
+    }
+
     /// Fills input planes for `channels`, from row `y0 - pad` on, with zeros outside the image and behind the last row.
     #[inline(always)]
     pub(crate) fn fill_input<N: Number>(
@@ -67,15 +86,9 @@ impl Strip {
     ) {
         let mut spare = Scratch::new(self.width);
         for (c, plane) in planes.chunks_exact_mut(self.in_plane).take(channels).enumerate() {
-            for r in 0..self.rows + 2 * self.pad {
-                let row = &mut plane[r * self.stride..(r + 1) * self.stride];
-                row[..self.pad].fill(N::default());
-                match (y0 + r).checked_sub(self.pad).filter(|&y| y < height) {
-                    Some(y) => N::pixels(source, n, c, y, &mut row[self.pad..], spare.floats()),
-                    None => row.fill(N::default()),
-                }
+            for (y, row) in self.input_rows(plane, y0, height) {
+                N::pixels(source, n, c, y, row, spare.floats());
             }
-            plane[(self.rows + 2 * self.pad) * self.stride..].fill(N::default());
         }
     }
 
@@ -93,15 +106,9 @@ impl Strip {
         let mut spare = Scratch::new(self.width);
         let groups = channels.div_ceil(N::PACK);
         for (group, plane) in planes.chunks_exact_mut(self.in_plane).take(groups).enumerate() {
-            for r in 0..self.rows + 2 * self.pad {
-                let row = &mut plane[r * self.stride..(r + 1) * self.stride];
-                row[..self.pad].fill(0.0);
-                match (y0 + r).checked_sub(self.pad).filter(|&y| y < height) {
-                    Some(y) => N::channels(source, n, group, channels, y, &mut row[self.pad..], spare.floats()),
-                    None => row.fill(0.0),
-                }
+            for (y, row) in self.input_rows(plane, y0, height) {
+                N::channels(source, n, group, channels, y, row, spare.floats());
             }
-            plane[(self.rows + 2 * self.pad) * self.stride..].fill(0.0);
         }
     }
 

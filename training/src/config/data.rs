@@ -189,8 +189,7 @@ impl DataConfig {
         let kind = self.kind.name();
         format!("{kind} {place}{split}{}{}", only.unwrap_or_default(), without.unwrap_or_default())
     }
-}
-impl DataConfig {
+
     /// What is missing or too much, each as one line.
     pub fn problems(&self) -> Vec<String> {
         let mut lines = Vec::new();

@@ -71,14 +71,7 @@ mod tests {
     use super::*;
 
     fn samples(names: &[&str]) -> Vec<Sample> {
-        let sample = |name: &&str| Sample {
-            name: (*name).into(),
-            width: 0,
-            height: 0,
-            rgb: Vec::new(),
-            labels: Vec::new(),
-        };
-        names.iter().map(sample).collect()
+        names.iter().map(|name| Sample::named(name)).collect()
     }
 
     #[test]

@@ -62,17 +62,10 @@ mod tests {
     use super::*;
 
     fn source(count: usize, weight: f64) -> Source {
-        let sample = Sample {
-            name: String::new(),
-            width: 0,
-            height: 0,
-            rgb: Vec::new(),
-            labels: Vec::new(),
-        };
         Source {
             description: String::new(),
             weight,
-            samples: vec![sample; count],
+            samples: vec![Sample::named(""); count],
         }
     }
 

@@ -40,6 +40,20 @@ pub struct Sample {
     pub labels: Vec<u8>,
 }
 
+#[cfg(test)]
+impl Sample {
+    /// A sample without pixels.
+    pub(crate) fn named(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            width: 0,
+            height: 0,
+            rgb: Vec::new(),
+            labels: Vec::new(),
+        }
+    }
+}
+
 /// All samples of one `[[data]]` entry.
 #[derive(Debug, Clone)]
 pub struct Source {

@@ -78,17 +78,10 @@ mod tests {
     use super::*;
 
     fn source(count: usize, weight: f64) -> Source {
-        let sample = |i: usize| Sample {
-            name: format!("{weight}/{i}"),
-            width: 0,
-            height: 0,
-            rgb: Vec::new(),
-            labels: Vec::new(),
-        };
         Source {
             description: String::new(),
             weight,
-            samples: (0..count).map(sample).collect(),
+            samples: (0..count).map(|i| Sample::named(&format!("{weight}/{i}"))).collect(),
         }
     }
 
