@@ -52,13 +52,14 @@ pub fn run(mut config: PipelineConfig, stop: &StopFlag, mut say: impl FnMut(&str
     let peak_memory_mib = usage::peak_memory_mib();
     config.source.frames = Some(first.frames);
     let mut stages = Stages::open(&config, stop)?;
-    for step in Step::ALONE {
+    let steps = stages.steps();
+    for step in steps.iter().copied().filter(|step| *step != Step::Whole) {
         go_on(stop)?;
         stages.lap(step)?;
     }
     let mut laps = Laps::default();
     for round in 1..=ROUNDS {
-        for step in Step::ALL {
+        for &step in &steps {
             say(&format!("round {round} of {ROUNDS}: {step}"));
             let lap = match step {
                 Step::Whole => whole(&config, stop)?.1,

@@ -12,6 +12,7 @@ use crate::preprocess::Preprocessor;
 use crate::sink::{self, SinkOptions};
 use crate::source::{self, SourceOptions, StopFlag};
 use crate::stats::usage;
+use crate::temporal::Lookout;
 use anyhow::Result;
 use maskline_models::Fit;
 use serde::Serialize;
@@ -33,6 +34,8 @@ const HELD_TENSORS: usize = 8;
 pub enum Step {
     /// The source, opened and read to the end; frames are dropped.
     Decode,
+    /// What moved since the frame before, by which a net with a memory hears of cuts; others have no such stage.
+    Motion,
     /// Planes to tensor.
     Preprocess,
     /// The sessions of the net, as many as a run has, each on its thread.
@@ -48,19 +51,10 @@ pub enum Step {
 }
 
 impl Step {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::Decode,
-        Self::Preprocess,
-        Self::Infer,
-        Self::Postprocess,
-        Self::Overlay,
-        Self::Encode,
-        Self::Whole,
-    ];
     /// The stages that make up the whole.
-    pub const ALONE: [Self; 6] = [
+    pub const ALONE: [Self; 7] = [
         Self::Decode,
+        Self::Motion,
         Self::Preprocess,
         Self::Infer,
         Self::Postprocess,
@@ -72,6 +66,7 @@ impl Step {
     pub fn name(self) -> &'static str {
         match self {
             Self::Decode => "decode",
+            Self::Motion => "motion",
             Self::Preprocess => "preprocess",
             Self::Infer => "infer",
             Self::Postprocess => "postprocess",
@@ -97,6 +92,8 @@ pub(super) struct Stages {
     output: PathBuf,
     device: Option<String>,
     provider: ProviderReport,
+    /// Where the net remembers.
+    lookout: Option<Lookout>,
     preprocess: Preprocessor,
     nets: Vec<Box<dyn Segmenter>>,
     postprocess: Postprocessor,
@@ -129,6 +126,7 @@ impl Stages {
         let wrong = |message| fault(Kind::Config, message);
         let fit = Fit::plan(input, format.width, format.height, config.model.size).map_err(wrong)?;
         let (nets, provider) = sessions::open(&model, head, fit, &session_options(config), false)?;
+        let remembers = model.contract.remembers();
         let head = model.contract.head(head).map_err(wrong)?;
         let mut stages = Self {
             input: config.source.input.clone(),
@@ -138,6 +136,7 @@ impl Stages {
             output: config.output.video.clone().unwrap_or_default().with_file_name("encoded.mp4"),
             device: config.session.device.clone(),
             provider,
+            lookout: remembers.then(|| Lookout::new(&config.temporal, &format)).transpose()?,
             preprocess: Preprocessor::new(input, &fit, &format)?,
             nets,
             postprocess: Postprocessor::new(head, &fit),
@@ -183,6 +182,14 @@ impl Stages {
         self.nets.len()
     }
 
+    /// The stages that a run with this net has, and at last the whole.
+    pub fn steps(&self) -> Vec<Step> {
+        let alone = Step::ALONE
+            .into_iter()
+            .filter(|step| *step != Step::Motion || self.lookout.is_some());
+        alone.chain([Step::Whole]).collect()
+    }
+
     /// Measures one stage on as many frames as the whole has.
     ///
     /// # Errors
@@ -190,6 +197,7 @@ impl Stages {
     pub fn lap(&mut self, step: Step) -> Result<Lap> {
         match step {
             Step::Decode => self.decode(),
+            Step::Motion => self.motion(),
             Step::Preprocess => self.preprocess(),
             Step::Infer => self.infer(),
             Step::Postprocess => self.postprocess(),
@@ -210,6 +218,17 @@ impl Stages {
         }
         drop(source);
         Ok(clock.stop(frames))
+    }
+
+    fn motion(&mut self) -> Result<Lap> {
+        let Some(lookout) = &mut self.lookout else {
+            return Err(fault(Kind::Internal, "a net without a memory has no motion stage"));
+        };
+        let (mut lap, held) = (Lap::default(), &self.held.frames);
+        for index in 0..self.frames as u64 {
+            lap.call(|| lookout.look(&held[to_and_fro(index, held.len())]).map(drop))?;
+        }
+        Ok(lap)
     }
 
     fn preprocess(&mut self) -> Result<Lap> {
@@ -331,9 +350,8 @@ mod tests {
 
     #[test]
     fn steps_are_named_alike_in_the_table_and_in_json() {
-        for step in Step::ALL {
+        for step in Step::ALONE.into_iter().chain([Step::Whole]) {
             assert_eq!(serde_json::to_string(&step).unwrap(), format!("\"{step}\""));
         }
-        assert_eq!(Step::ALL[..6], Step::ALONE);
     }
 }

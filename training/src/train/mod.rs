@@ -66,9 +66,13 @@ pub fn run(config: &RunConfig, options: &Options) -> Result<Outcome> {
     if let Some(checkpoint) = &checkpoint {
         folder::same_run(&checkpoint.head, config)?;
         let progress = &checkpoint.head.progress;
-        let over = share(config, progress, progress.elapsed_s, 1) >= 1.0 || out_of_patience(config, progress);
-        if folder.is_finished() && progress.step_in_epoch == 0 && over {
-            Live::new().line("the run is at its end: a longer one takes a larger --epochs or --max-minutes");
+        let longer = if share(config, progress, progress.elapsed_s, 1) >= 1.0 {
+            Some("--epochs or --max-minutes")
+        } else {
+            out_of_patience(config, progress).then_some("train.patience")
+        };
+        if let Some(longer) = longer.filter(|_| folder.is_finished() && progress.step_in_epoch == 0) {
+            Live::new().line(&format!("the run is at its end: a longer one takes a larger {longer}"));
             return Ok(Outcome {
                 finished: true,
                 scores: None,
