@@ -67,6 +67,11 @@ fn the_figures_of_a_clip_hold_together() {
     holds_together(&json);
     assert_eq!(json["frames"], 12);
     assert_eq!(json["sessions"], 2);
+    assert_eq!(
+        json["stages"].as_array().unwrap().len(),
+        STAGES.len(),
+        "no motion where nothing is remembered"
+    );
     assert_eq!(json["clip"]["name"], "in.mp4");
     assert_eq!(
         (&json["clip"]["width"], &json["clip"]["height"]),
