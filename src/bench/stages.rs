@@ -106,6 +106,8 @@ pub(super) struct Stages {
 struct Held {
     /// With the overlay. What a pixel shows makes no difference to preprocess and overlay, which get them as well.
     frames: Vec<Frame>,
+    /// As they were decoded, for the motion stage alone: what moves in them decides how long it takes.
+    decoded: Vec<Frame>,
     /// One for each frame.
     maps: Vec<(ClassMap, Option<ConfidenceMap>)>,
     tensors: Vec<Tensor>,
@@ -156,6 +158,9 @@ impl Stages {
     }
 
     fn hold(&mut self, mut frame: Frame) -> Result<()> {
+        if self.lookout.is_some() {
+            self.held.decoded.push(copy_of(&frame)?);
+        }
         let tensor = self.preprocess.run(&frame)?;
         let scores = self.nets[0].infer(&tensor)?;
         let map = self.postprocess.run(&scores)?;
@@ -224,8 +229,9 @@ impl Stages {
         let Some(lookout) = &mut self.lookout else {
             return Err(fault(Kind::Internal, "a net without a memory has no motion stage"));
         };
-        let (mut lap, held) = (Lap::default(), &self.held.frames);
-        for index in 0..self.frames as u64 {
+        let (mut lap, held) = (Lap::default(), &self.held.decoded);
+        lookout.look(&held[0])?; // it remembers where the lap before ended
+        for index in 1..=self.frames as u64 {
             lap.call(|| lookout.look(&held[to_and_fro(index, held.len())]).map(drop))?;
         }
         Ok(lap)

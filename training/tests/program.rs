@@ -373,6 +373,30 @@ fn the_first_interrupt_saves_and_leaves_with_130() {
 }
 
 #[test]
+fn a_run_at_its_end_names_every_bound_that_it_has_reached() {
+    let root = tempfile::tempdir().unwrap();
+    let at = root.path();
+    common::write_shapes(at, 4);
+    let impatient = common::config(at, 20)
+        .replace("rate = 2e-2", "rate = 1e-12")
+        .replace("batch = 4", "batch = 4\npatience = 1");
+    std::fs::write(at.join("config.toml"), impatient).unwrap();
+    let train = |more: &[&str]| {
+        let output = program(&[&["train", "config.toml", "--out", "run"], more].concat(), at);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{text}");
+        text
+    };
+    train(&[]);
+    let epochs = std::fs::read_to_string(at.join("run/metrics.csv")).unwrap().lines().count() - 1;
+    assert!(epochs < 20);
+    let patience = train(&["--resume"]);
+    assert!(patience.contains("takes a larger train.patience"), "{patience}");
+    let both = train(&["--resume", "--epochs", &epochs.to_string()]);
+    assert!(both.contains("takes a larger --epochs and a larger train.patience"), "{both}");
+}
+
+#[test]
 fn an_interrupt_before_the_first_step_leaves_at_once() {
     let root = tempfile::tempdir().unwrap();
     let config = "name = \"scenes\"\n[net]\nkind = \"unet\"\n[[data]]\nkind = \"synth\"\ncount = 100000\n[train]\nepochs = 1\nbatch = 1\n"; // an hour of rendering

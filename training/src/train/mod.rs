@@ -66,13 +66,10 @@ pub fn run(config: &RunConfig, options: &Options) -> Result<Outcome> {
     if let Some(checkpoint) = &checkpoint {
         folder::same_run(&checkpoint.head, config)?;
         let progress = &checkpoint.head.progress;
-        let longer = if share(config, progress, progress.elapsed_s, 1) >= 1.0 {
-            Some("--epochs or --max-minutes")
-        } else {
-            out_of_patience(config, progress).then_some("train.patience")
-        };
-        if let Some(longer) = longer.filter(|_| folder.is_finished() && progress.step_in_epoch == 0) {
-            Live::new().line(&format!("the run is at its end: a longer one takes a larger {longer}"));
+        let reached = bounds_reached(config, progress);
+        if !reached.is_empty() && folder.is_finished() && progress.step_in_epoch == 0 {
+            let larger = reached.join(" and a larger ");
+            Live::new().line(&format!("the run is at its end: a longer one takes a larger {larger}"));
             return Ok(Outcome {
                 finished: true,
                 scores: None,
@@ -385,6 +382,17 @@ fn out_of_patience(config: &RunConfig, progress: &Progress) -> bool {
     let best = progress.best.as_ref().map_or(0, |best| best.epoch);
     let since = progress.history.iter().filter(|row| row.epoch > best && row.miou.is_some()).count();
     config.train.patience.is_some_and(|patience| since >= patience)
+}
+
+/// What has to be larger for a run at its end to go on: all bounds that it has reached, as a user names them.
+fn bounds_reached(config: &RunConfig, progress: &Progress) -> Vec<&'static str> {
+    let (epochs, minutes) = (config.train.epochs, config.train.max_minutes);
+    let bounds = [
+        ("--epochs", progress.epoch >= epochs),
+        ("--max-minutes", minutes.is_some_and(|minutes| progress.elapsed_s >= 60.0 * minutes)),
+        ("train.patience", out_of_patience(config, progress)),
+    ];
+    bounds.into_iter().filter_map(|(name, reached)| reached.then_some(name)).collect()
 }
 
 /// What batches are made of, and the weights of the classes.
