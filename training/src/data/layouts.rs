@@ -1,6 +1,6 @@
 //! Where the well-known data sets of driving scenes keep pictures and labels.
 
-use super::listing::Pair;
+use super::listing::{Listing, Pair};
 use super::{bad, some_of};
 use crate::config::{DataConfig, DataKind, Ids};
 use anyhow::Result;
@@ -58,8 +58,8 @@ fn layouts(kind: DataKind, ids: Ids) -> Vec<Layout> {
 /// The pairs of a data set in its own layout under `root`.
 ///
 /// # Errors
-/// Kind 65 for folders that are not there, and with a line for each file without a partner, as many of each side as are named.
-pub(super) fn pairs(config: &DataConfig, root: &Path) -> Result<Vec<Pair>> {
+/// Kind 65 for folders that are not there or empty.
+pub(super) fn pairs(config: &DataConfig, root: &Path) -> Result<Listing> {
     let split = config.split.as_deref().unwrap_or_default();
     let place = |folder: &str| root.join(folder.replace("SPLIT", split));
     let all = layouts(config.kind, config.ids);
@@ -79,13 +79,13 @@ pub(super) fn pairs(config: &DataConfig, root: &Path) -> Result<Vec<Pair>> {
 /// Puts pictures and labels of the same key together.
 ///
 /// # Errors
-/// Kind 65 with a line for each key that the other side has not, as many of each side as are named, and where there are none at all.
+/// Kind 65 where there is neither.
 pub(super) fn paired(
     pictures: BTreeMap<String, PathBuf>,
     mut labels: BTreeMap<String, PathBuf>,
     pictures_in: &Path,
     labels_in: &Path,
-) -> Result<Vec<Pair>> {
+) -> Result<Listing> {
     let (mut pairs, mut lonely) = (Vec::new(), Vec::new());
     for (key, picture) in pictures {
         match labels.remove(&key) {
@@ -96,18 +96,14 @@ pub(super) fn paired(
     let rest: Vec<PathBuf> = labels.into_values().collect();
     let alone = |list: &[PathBuf], what: String| {
         let line = |path: &PathBuf| format!("{} has no {what} of the same name; add it or take the file away", path.display());
-        (!list.is_empty()).then(|| some_of(&list.iter().map(line).collect::<Vec<_>>()))
+        some_of(&list.iter().map(line).collect::<Vec<_>>())
     };
-    let problems = [
-        alone(&lonely, format!("label in {}", labels_in.display())),
-        alone(&rest, format!("picture in {}", pictures_in.display())),
-    ];
-    let problems: Vec<String> = problems.into_iter().flatten().collect();
-    match (problems.is_empty(), pairs.is_empty()) {
-        (false, _) => Err(bad(problems.join("\n"))),
-        (true, true) => Err(bad(format!("{} holds no PNG or JPEG picture", pictures_in.display()))),
-        (true, false) => Ok(pairs),
+    let mut unpaired = alone(&lonely, format!("label in {}", labels_in.display()));
+    unpaired.extend(alone(&rest, format!("picture in {}", pictures_in.display())));
+    if unpaired.is_empty() && pairs.is_empty() {
+        return Err(bad(format!("{} holds no PNG or JPEG picture", pictures_in.display())));
     }
+    Ok(Listing { pairs, unpaired })
 }
 
 /// Files below a folder whose stem ends so, by their path in it without that end.
@@ -272,6 +268,17 @@ mod tests {
         assert!(
             lonely.contains("a.jpg has no label") && lonely.contains("b.png has no picture"),
             "{lonely}"
+        );
+        put(
+            root.path(),
+            "images/10k/val/e.jpg",
+            "labels/sem_seg/masks/val/e.png",
+            [0, 0, 0, 77, 0, 0, 0, 0],
+        );
+        let both = error("split = \"val\"");
+        assert!(
+            both.contains("a.jpg has no label") && both.contains("e.png") && both.contains("77"),
+            "{both}"
         );
         for i in 0..11 {
             let (picture, label) = (format!("images/10k/val/c{i}.jpg"), format!("labels/sem_seg/masks/val/d{i}.png"));

@@ -22,14 +22,43 @@ impl Pair {
     }
 }
 
+/// What an entry holds.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// Pictures that have a label.
+    pub pairs: Vec<Pair>,
+    /// Lines about files without a partner, as many of each side as are named.
+    pub unpaired: Vec<String>,
+}
+
+impl Listing {
+    /// The pairs of an entry in which every file has its partner.
+    ///
+    /// # Errors
+    /// Kind 65 with the lines about those that have none.
+    pub fn complete(self) -> Result<Vec<Pair>> {
+        if self.unpaired.is_empty() {
+            Ok(self.pairs)
+        } else {
+            Err(bad(self.unpaired.join("\n")))
+        }
+    }
+}
+
+impl From<Vec<Pair>> for Listing {
+    fn from(pairs: Vec<Pair>) -> Self {
+        Self { pairs, ..Self::default() }
+    }
+}
+
 fn stem(path: &Path) -> String {
     path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 /// All pairs of an entry that is not rendered in memory, in the order of their names.
-pub fn pairs(config: &DataConfig) -> Result<Vec<Pair>> {
+pub fn pairs(config: &DataConfig) -> Result<Listing> {
     let path = || config.path.as_deref().ok_or_else(|| bad("a data set needs path = \"its folder\""));
-    let mut pairs = match config.kind {
+    let Listing { mut pairs, unpaired } = match config.kind {
         DataKind::Camvid => {
             let split = config
                 .split
@@ -45,7 +74,7 @@ pub fn pairs(config: &DataConfig) -> Result<Vec<Pair>> {
             let path = path()?;
             let all = folders(&path.join("images"), &path.join("labels"))?;
             match &config.split {
-                Some(split) => named(all, &path.join(format!("{split}.txt")))?,
+                Some(split) => named(all.complete()?, &path.join(format!("{split}.txt")))?.into(),
                 None => all,
             }
         }
@@ -59,16 +88,16 @@ pub fn pairs(config: &DataConfig) -> Result<Vec<Pair>> {
     };
     pairs.retain(|pair| wanted(&pair.name()));
     let pairs: Vec<Pair> = pairs.into_iter().step_by(config.every.max(1)).collect();
-    if pairs.is_empty() {
+    if pairs.is_empty() && unpaired.is_empty() {
         return Err(bad(format!(
             "{}: found {found} pictures, of which include_prefix and exclude_prefix leave none; wanted at least one",
             config.describe()
         )));
     }
-    Ok(pairs)
+    Ok(Listing { pairs, unpaired })
 }
 
-fn camvid(root: &Path, split: &str) -> Result<Vec<Pair>> {
+fn camvid(root: &Path, split: &str) -> Result<Listing> {
     if !root.is_dir() {
         return Err(bad(format!(
             "there is no folder {}: put the data set there or change path",
@@ -77,7 +106,7 @@ fn camvid(root: &Path, split: &str) -> Result<Vec<Pair>> {
     }
     let list = root.join(format!("{split}.txt"));
     if list.is_file() {
-        return listed(root, &list);
+        return Ok(listed(root, &list)?.into());
     }
     folders(&root.join(split), &root.join(format!("{split}annot")))
 }
@@ -129,7 +158,7 @@ fn tail(root: &Path, name: &str) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-fn folders(images: &Path, labels: &Path) -> Result<Vec<Pair>> {
+fn folders(images: &Path, labels: &Path) -> Result<Listing> {
     layouts::paired(files(images)?, files(labels)?, images, labels)
 }
 
@@ -189,7 +218,7 @@ mod tests {
     }
 
     fn names(config: &DataConfig) -> Vec<String> {
-        pairs(config).unwrap().iter().map(Pair::name).collect()
+        pairs(config).unwrap().complete().unwrap().iter().map(Pair::name).collect()
     }
 
     #[test]
@@ -221,13 +250,13 @@ mod tests {
         )
         .unwrap();
         let found = pairs(&config(root.path())).unwrap();
-        assert_eq!(found[0].label, root.path().join("trainannot/x.png"));
+        assert_eq!(found.pairs[0].label, root.path().join("trainannot/x.png"));
     }
 
     #[test]
     fn what_is_missing_is_named() {
         let root = tempfile::tempdir().unwrap();
-        let error = |config: &DataConfig| pairs(config).unwrap_err().to_string();
+        let error = |config: &DataConfig| pairs(config).and_then(Listing::complete).unwrap_err().to_string();
         assert!(error(&config(&root.path().join("nowhere"))).contains("there is no folder"));
         assert!(error(&config(root.path())).contains("cannot read the folder"));
         touch(root.path().join("train/x.png"));

@@ -12,6 +12,7 @@ mod synth;
 
 pub use clips::{clips, clips_of, in_order};
 pub use draw::Plan;
+use listing::Listing;
 pub use listing::{Pair, pictures};
 pub use loader::{Batch, Loader, Recipe, Second};
 pub use picture::{ClassTable, new_folder, read_ids, read_picture, write_ids, write_rgb};
@@ -69,16 +70,16 @@ impl Source {
     /// Finds and decodes one entry. `size` is that of scenes rendered in memory when the entry names none.
     ///
     /// # Errors
-    /// Bad input (exit code 65) in one line: a missing folder, a picture without label or the reverse, sizes that differ, an
-    /// id that is no class, an empty list.
+    /// Bad input (exit code 65): a missing folder, an empty list; and, all that there are, pictures without label or the reverse,
+    /// sizes that differ, ids that are no class, a line each.
     pub fn load(config: &DataConfig, classes: &[Class], size: (u32, u32)) -> Result<Self> {
         let table = table(config, classes)?;
         let samples = match (config.kind, &config.path) {
             (DataKind::Synth, None) => synth::render(config, &table, size)?,
             _ => {
-                let pairs = listing::pairs(config)?;
+                let Listing { pairs, unpaired } = listing::pairs(config)?;
                 let read = pairs.par_iter().map(|pair| picture::read_pair(pair, &table, config.size));
-                whole(read.collect())?
+                whole(read.collect(), unpaired)?
             }
         };
         Ok(Self {
@@ -97,23 +98,24 @@ impl Source {
     }
 }
 
-/// All samples, or what is wrong with those that could not be read.
-fn whole(read: Vec<Result<Sample>>) -> Result<Vec<Sample>> {
+/// All samples, or what is wrong with the files: those without a partner, and those that could not be read.
+fn whole(read: Vec<Result<Sample>>, unpaired: Vec<String>) -> Result<Vec<Sample>> {
     let (samples, failures): (Vec<_>, Vec<_>) = read.into_iter().partition(Result::is_ok);
-    let samples = samples.into_iter().flatten().collect();
-    let failures: Vec<_> = failures.into_iter().filter_map(Result::err).collect();
-    if failures.is_empty() {
-        return Ok(samples);
+    let failures: Vec<_> = failures.into_iter().filter_map(Result::err).map(|e| format!("{e:#}")).collect();
+    let problems = [unpaired, some_of(&failures)].concat();
+    if problems.is_empty() {
+        Ok(samples.into_iter().flatten().collect())
+    } else {
+        Err(bad(problems.join("\n")))
     }
-    Err(bad(some_of(&failures.iter().map(|e| format!("{e:#}")).collect::<Vec<_>>())))
 }
 
 /// The first lines, and how many more there are.
-fn some_of(lines: &[String]) -> String {
+fn some_of(lines: &[String]) -> Vec<String> {
     let named = lines.iter().take(MOST_NAMED).cloned();
     let more = lines.len().saturating_sub(MOST_NAMED);
     let more = (more > 0).then(|| format!("and {more} more"));
-    named.chain(more).collect::<Vec<_>>().join("\n")
+    named.chain(more).collect()
 }
 
 /// The names of the pictures of an entry that is on disk.
@@ -121,7 +123,7 @@ fn some_of(lines: &[String]) -> String {
 /// # Errors
 /// As [`Source::load`], as far as no picture is read.
 pub fn names(config: &DataConfig) -> Result<Vec<String>> {
-    Ok(listing::pairs(config)?.iter().map(Pair::name).collect())
+    Ok(listing::pairs(config)?.complete()?.iter().map(Pair::name).collect())
 }
 
 /// From the ids in an entry's files to the classes.
