@@ -95,14 +95,14 @@ impl KeyPicker {
             return Some(KeyReason::First);
         }
         if self.every == Every::Frames(1) && self.pace.is_none() {
-            return Some(if motion.is_some_and(is_cut) {
+            return Some(if motion.is_some_and(Motion::is_cut) {
                 KeyReason::Cut
             } else {
                 KeyReason::Due
             });
         }
         if let Some(motion) = motion {
-            if is_cut(motion) {
+            if motion.is_cut() {
                 return Some(KeyReason::Cut);
             }
             if may && motion.lost > LOST {
@@ -117,11 +117,6 @@ impl KeyPicker {
         };
         ((due && may) || self.age >= OLDEST_FRAMES).then_some(KeyReason::Due)
     }
-}
-
-/// Whether another scene begins with the frame after this motion.
-pub fn is_cut(motion: &Motion) -> bool {
-    motion.back.is_cut(motion.residual)
 }
 
 /// Keeps account of the time that frames may take.

@@ -10,7 +10,7 @@ mod motion;
 mod votes;
 
 pub use carry::{Carried, Carrier, Sight};
-pub use keys::{Every, KeyPicker, KeyReason, OLDEST_FRAMES, is_cut};
+pub use keys::{Every, KeyPicker, KeyReason, OLDEST_FRAMES};
 pub use motion::{Motion, MotionEstimator, MotionMethod};
 
 use crate::error::{Kind, fault};

@@ -78,6 +78,13 @@ pub struct Motion {
     pub lost: f64,
 }
 
+impl Motion {
+    /// Whether another scene begins with this frame.
+    pub fn is_cut(&self) -> bool {
+        self.back.is_cut(self.residual)
+    }
+}
+
 /// Finds the motion of frames in their order.
 pub struct MotionEstimator {
     scaler: LumaScaler,
@@ -249,10 +256,7 @@ mod tests {
                     all.sort_by(f32::total_cmp);
                     assert!(all[all.len() / 2] < 0.004, "{width}x{height} {method}: {}", all[all.len() / 2]);
                 }
-                assert!(
-                    found.back.unsure() < 0.35 && !crate::temporal::is_cut(&found),
-                    "{width}x{height} {method}"
-                );
+                assert!(found.back.unsure() < 0.35 && !found.is_cut(), "{width}x{height} {method}");
             }
         }
     }
@@ -272,7 +276,7 @@ mod tests {
                 .enumerate()
                 .for_each(|(x, s)| *s = if (x / 40 + y / 30) % 2 == 0 { 30 } else { 220 });
         }
-        assert!(crate::temporal::is_cut(&motion(MotionMethod::Dis, &first, &other)));
+        assert!(motion(MotionMethod::Dis, &first, &other).is_cut());
     }
 
     #[test]
