@@ -397,6 +397,34 @@ fn a_run_at_its_end_names_every_bound_that_it_has_reached() {
 }
 
 #[test]
+fn a_net_that_unfolds_pixels_is_exported_smooth_and_no_other_is() {
+    let root = tempfile::tempdir().unwrap();
+    let at = root.path();
+    common::write_shapes(at, 4);
+    for (name, stride) in [("full", 1), ("half", 2)] {
+        let config = common::config(at, 1).replace("dropout = 0.1", &format!("stem_stride = {stride}"));
+        std::fs::write(at.join(format!("{name}.toml")), config).unwrap();
+        let output = program(&["train", &format!("{name}.toml"), "--out", name], at);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let full = ["export", "full/best.ckpt", "-o", "full.onnx", "--smooth"];
+    fails(&full, at, 64, "--smooth is for nets that unfold pixels");
+    let output = program(&["export", "half/best.ckpt", "-o", "half.onnx", "--smooth"], at);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let model = Model::open(at.join("half.onnx").to_str().unwrap(), None).unwrap();
+    assert_eq!(
+        model.contract.training.unwrap().miou,
+        None,
+        "of the smooth net nothing was measured"
+    );
+    let graph = ModelProto::decode(&*std::fs::read(at.join("half.onnx")).unwrap())
+        .unwrap()
+        .graph
+        .unwrap();
+    assert_eq!(graph.node.iter().filter(|node| node.op_type == "AveragePool").count(), 2);
+}
+
+#[test]
 fn an_interrupt_before_the_first_step_leaves_at_once() {
     let root = tempfile::tempdir().unwrap();
     let config = "name = \"scenes\"\n[net]\nkind = \"unet\"\n[[data]]\nkind = \"synth\"\ncount = 100000\n[train]\nepochs = 1\nbatch = 1\n"; // an hour of rendering

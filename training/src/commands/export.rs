@@ -14,7 +14,10 @@ use std::path::Path;
 
 /// Exports a checkpoint and prints how well the file agrees with it.
 pub fn run(args: &ExportArgs) -> Result<()> {
-    let checkpoint = Checkpoint::read(&args.checkpoint)?;
+    let mut checkpoint = Checkpoint::read(&args.checkpoint)?;
+    if args.smooth {
+        smooth(&mut checkpoint.head)?;
+    }
     let run = &checkpoint.head;
     let device = device::choose("cpu").map_err(|e| fault(Kind::Config, e))?;
     let net = checkpoint.best_net(&device)?;
@@ -71,6 +74,19 @@ pub fn run(args: &ExportArgs) -> Result<()> {
             part.difference,
             100.0 * part.agreement
         );
+    }
+    Ok(())
+}
+
+/// Makes a run's net a smooth one, of which nothing has been measured yet.
+fn smooth(run: &mut Run) -> Result<()> {
+    let net = &mut run.config.net;
+    if !net.unfolds() {
+        let line = "--smooth is for nets that unfold pixels, those with stem_stride = 2 or 4 (but no fcn): leave it out";
+        return Err(fault(Kind::Usage, line));
+    }
+    if !std::mem::replace(&mut net.smooth, true) {
+        run.progress.best = None;
     }
     Ok(())
 }

@@ -99,6 +99,10 @@ pub struct NetConfig {
     /// after it.
     #[serde(default = "default_stem_stride")]
     pub stem_stride: usize,
+    /// Whether the scores of neighbouring pixels are averaged, 1:2:1 both ways: pixels that are unfolded from one place of the finest
+    /// level have weights of their own, and can disagree in a regular pattern where two classes compete.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub smooth: bool,
     /// Depthwise and pointwise convolutions in place of full 3x3 ones (Howard et al. 2017).
     #[serde(default)]
     pub separable: bool,
@@ -161,6 +165,7 @@ impl NetConfig {
             depths,
             normalisation: Normalisation::default(),
             stem_stride: default_stem_stride(),
+            smooth: false,
             separable: false,
             residual: false,
             dropout: 0.0,
@@ -207,6 +212,12 @@ impl NetConfig {
         }
         if !(0.0..1.0).contains(&self.dropout) {
             return Err(format!("dropout is {}, wanted 0 up to but not including 1", self.dropout));
+        }
+        if self.smooth && !self.unfolds() {
+            return Err(
+                "smooth is true, but no pixels of this net are unfolded: take stem_stride = 2 or 4 (and no kind = \"fcn\"), or leave it out"
+                    .into(),
+            );
         }
         self.check_depths()?;
         if self.memory > 4096 {
@@ -294,6 +305,12 @@ impl NetConfig {
             channels: self.memory as u32,
             stride: self.multiple(),
         })
+    }
+
+    /// Whether several pixels of the picture are scored from one place of the finest level, so that such a net can be
+    /// [smooth](Self::smooth).
+    pub fn unfolds(&self) -> bool {
+        self.stem_stride > 1 && self.kind != Kind::Fcn
     }
 
     /// Whether such a net can have a head for auxiliary scores.

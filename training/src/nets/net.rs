@@ -3,6 +3,7 @@
 use super::fcn::Fcn;
 use super::fpn::Fpn;
 use super::segformer::Segformer;
+use super::stem::smoothed;
 use super::unet::Unet;
 use super::vgg_unet::VggUnet;
 use super::watch::{Unwatched, Watch};
@@ -16,7 +17,11 @@ use burn::tensor::{Device, Tensor};
 /// checkpoints and exported files are those of the net itself, and `init` finds the tensors of a relative.
 #[derive(Debug, Clone)]
 #[allow(clippy::large_enum_variant)] // there are few
-pub struct Net(Inner);
+pub struct Net {
+    inner: Inner,
+    /// See [`NetConfig::smooth`].
+    smooth: bool,
+}
 
 #[derive(Debug, Clone)]
 #[allow(clippy::large_enum_variant)]
@@ -44,13 +49,13 @@ macro_rules! each {
 /// The same change of whichever net it is.
 macro_rules! changed {
     ($net:expr, $inner:ident => $what:expr) => {
-        Self(match $net {
+        match $net {
             Inner::Unet($inner) => Inner::Unet($what),
             Inner::VggUnet($inner) => Inner::VggUnet($what),
             Inner::Fpn($inner) => Inner::Fpn($what),
             Inner::Fcn($inner) => Inner::Fcn($what),
             Inner::Segformer($inner) => Inner::Segformer($what),
-        })
+        }
     };
 }
 
@@ -67,21 +72,24 @@ pub struct Seen {
 
 impl Net {
     pub(super) fn new(config: &NetConfig, classes: usize, device: &Device) -> Self {
-        Self(match config.kind {
+        let inner = match config.kind {
             Kind::Unet if config.encoder != Encoder::Own => Inner::VggUnet(VggUnet::new(config, classes, device)),
             Kind::Unet | Kind::AttentionUnet => Inner::Unet(Unet::new(config, classes, device)),
             Kind::Fpn => Inner::Fpn(Fpn::new(config, classes, device)),
             Kind::Fcn => Inner::Fcn(Fcn::new(config, classes, device)),
             Kind::Segformer => Inner::Segformer(Segformer::new(config, classes, device)),
-        })
+        };
+        let smooth = config.smooth;
+        Self { inner, smooth }
     }
 
     /// The same net with a head for auxiliary scores, where its kind has one.
     pub(super) fn with_auxiliary(self, config: &NetConfig, classes: usize, device: &Device) -> Self {
-        match self.0 {
-            Inner::Fpn(net) => Self(Inner::Fpn(net.with_auxiliary(config, classes, device))),
-            _ => self,
-        }
+        let inner = match self.inner {
+            Inner::Fpn(net) => Inner::Fpn(net.with_auxiliary(config, classes, device)),
+            other => other,
+        };
+        Self { inner, ..self }
     }
 
     /// Scores `[n, classes, h, w]` for normalised pictures `[n, 3, h, w]`, whose sides are multiples of
@@ -92,51 +100,79 @@ impl Net {
 
     /// [`Net::forward`], seen from inside.
     pub fn forward_watched(&self, images: Tensor<4>, watch: &mut dyn Watch) -> Tensor<4> {
-        each!(&self.0, net => net.step(images, None, watch)).scores
+        self.smoothed(each!(&self.inner, net => net.step(images, None, watch))).scores
     }
 
     /// Whether it has a memory.
     pub fn remembers(&self) -> bool {
-        each!(&self.0, net => net.memory.is_some())
+        each!(&self.inner, net => net.memory.is_some())
     }
 
     /// [`Net::forward`] of the next frame of each of n clips, with all else that the net has to say. `state` is what it gave for the
     /// frames before, nothing for first frames.
     pub fn step(&self, images: Tensor<4>, state: Option<Tensor<4>>) -> Seen {
-        each!(&self.0, net => net.step(images, state, &mut Unwatched))
+        self.smoothed(each!(&self.inner, net => net.step(images, state, &mut Unwatched)))
+    }
+
+    fn smoothed(&self, seen: Seen) -> Seen {
+        match self.smooth {
+            true => Seen {
+                scores: smoothed(seen.scores),
+                ..seen
+            },
+            false => seen,
+        }
     }
 }
 
 impl Module for Net {
     fn visit<V: ModuleVisitor>(&self, visitor: &mut V) {
-        each!(&self.0, net => net.visit(visitor));
+        each!(&self.inner, net => net.visit(visitor));
     }
 
     fn map<M: ModuleMapper>(self, mapper: &mut M) -> Self {
-        changed!(self.0, net => net.map(mapper))
+        Self {
+            inner: changed!(self.inner, net => net.map(mapper)),
+            smooth: self.smooth,
+        }
     }
 
     fn collect_devices(&self, devices: Devices) -> Devices {
-        each!(&self.0, net => net.collect_devices(devices))
+        each!(&self.inner, net => net.collect_devices(devices))
     }
 
     fn to_device(self, device: &Device) -> Self {
-        changed!(self.0, net => net.to_device(device))
+        Self {
+            inner: changed!(self.inner, net => net.to_device(device)),
+            smooth: self.smooth,
+        }
     }
 
     fn fork(self, device: &Device) -> Self {
-        changed!(self.0, net => net.fork(device))
+        Self {
+            inner: changed!(self.inner, net => net.fork(device)),
+            smooth: self.smooth,
+        }
     }
 
     fn valid(&self) -> Self {
-        changed!(&self.0, net => net.valid())
+        Self {
+            inner: changed!(&self.inner, net => net.valid()),
+            smooth: self.smooth,
+        }
     }
 
     fn train(self) -> Self {
-        changed!(self.0, net => net.train())
+        Self {
+            inner: changed!(self.inner, net => net.train()),
+            smooth: self.smooth,
+        }
     }
 
     fn materialize(self) -> Self {
-        changed!(self.0, net => net.materialize())
+        Self {
+            inner: changed!(self.inner, net => net.materialize()),
+            smooth: self.smooth,
+        }
     }
 }

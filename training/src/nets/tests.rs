@@ -45,6 +45,7 @@ fn variants() -> Vec<NetConfig> {
     let unet = small(Kind::Unet);
     all.extend([2, 4].map(|stem_stride| NetConfig {
         stem_stride,
+        smooth: stem_stride == 4,
         ..unet.clone()
     }));
     all.push(NetConfig {
@@ -178,6 +179,29 @@ fn the_default_segformer_is_small_enough_for_edge_cpus() {
     };
     let cost = config.cost(11, 352, 480);
     assert!(cost.parameters < 2_000_000 && cost.macs < 2_200_000_000, "{cost:?}");
+}
+
+#[test]
+fn a_smooth_net_averages_the_scores_of_neighbours() {
+    let device = choose("cpu").unwrap();
+    let picture = Tensor::<4>::random([1, 3, 32, 32], Distribution::Default, &device);
+    let scores = |smooth| {
+        device.seed(1);
+        let config = NetConfig {
+            stem_stride: 2,
+            smooth,
+            ..small(Kind::Fpn)
+        };
+        values(config.init(3, &device).forward(picture.clone()))
+    };
+    let (rough, smooth) = (scores(false), scores(true));
+    let near = |at: usize| [at.saturating_sub(1), at, at, (at + 1).min(31)]; // twice itself, and beyond the edge the edge
+    for (i, found) in smooth.iter().enumerate() {
+        let (plane, y, x) = (i / 1024, i / 32 % 32, i % 32);
+        let around = near(y).into_iter().flat_map(|y| near(x).map(|x| rough[plane * 1024 + y * 32 + x]));
+        let wanted = around.sum::<f32>() / 16.0;
+        assert!((found - wanted).abs() < 1e-5, "{i}: {found} {wanted}");
+    }
 }
 
 #[test]
