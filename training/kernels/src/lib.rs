@@ -16,6 +16,7 @@ pub mod reference;
 pub mod residual;
 mod scratch;
 mod simd;
+pub mod smooth;
 mod strip;
 mod tile;
 

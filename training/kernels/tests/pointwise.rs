@@ -1,4 +1,4 @@
-//! Batch norm, pooling, the sum of a residual block and cross-entropy agree with their definitions on every instruction set.
+//! Batch norm, pooling, means of neighbours, the sum of a residual block and cross-entropy agree with their definitions on every instruction set.
 
 mod common;
 
@@ -8,6 +8,7 @@ use maskline_kernels::batch_norm::{self, NormShape};
 use maskline_kernels::cross_entropy::{self, LossShape};
 use maskline_kernels::pool::{self, PoolShape};
 use maskline_kernels::residual;
+use maskline_kernels::smooth;
 
 /// The central difference of `f` at `x` by each element, in f64.
 fn differences(x: &[f64], f: impl Fn(&[f64]) -> f64) -> Vec<f32> {
@@ -243,4 +244,22 @@ fn a_label_beyond_the_classes_is_refused() {
         plane: 2,
     };
     cross_entropy::value_and_gradient(Isa::best(), shape, &[0.0; 6], &[0u8, 3], None, Some(9), &mut [0.0; 6]);
+}
+
+#[test]
+fn a_point_spreads_to_its_neighbours_and_an_edge_keeps_what_would_leave() {
+    for isa in Isa::available() {
+        let (mut x, mut y) = (vec![0.0; 2 * 4 * 5], vec![9.0; 2 * 4 * 5]);
+        x[5 + 2] = 16.0; // inside the first plane
+        x[20] = 16.0; // a corner of the second
+        smooth::smooth(isa, [4, 5], &x, &mut y);
+        let first = [
+            [0.0, 1.0, 2.0, 1.0, 0.0],
+            [0.0, 2.0, 4.0, 2.0, 0.0],
+            [0.0, 1.0, 2.0, 1.0, 0.0],
+            [0.0; 5],
+        ];
+        let second = [[9.0, 3.0, 0.0, 0.0, 0.0], [3.0, 1.0, 0.0, 0.0, 0.0], [0.0; 5], [0.0; 5]];
+        assert_eq!(y, [first, second].concat().concat(), "{isa:?}");
+    }
 }

@@ -3,11 +3,11 @@
 use super::fcn::Fcn;
 use super::fpn::Fpn;
 use super::segformer::Segformer;
-use super::stem::smoothed;
 use super::unet::Unet;
 use super::vgg_unet::VggUnet;
 use super::watch::{Unwatched, Watch};
 use super::{Encoder, Kind, NetConfig};
+use crate::ops;
 use burn::module::{Devices, Module, ModuleMapper, ModuleVisitor};
 use burn::tensor::{Device, Tensor};
 
@@ -117,7 +117,7 @@ impl Net {
     fn smoothed(&self, seen: Seen) -> Seen {
         match self.smooth {
             true => Seen {
-                scores: smoothed(seen.scores),
+                scores: ops::smooth(seen.scores),
                 ..seen
             },
             false => seen,

@@ -3,8 +3,6 @@
 use super::NetConfig;
 use super::layers::{Activation, Conv, Up};
 use burn::module::Module;
-use burn::tensor::module::avg_pool2d;
-use burn::tensor::ops::AvgPoolOptions;
 use burn::tensor::{Device, Tensor};
 
 /// Folds each `s` x `s` patch into channels, `[n, c, h, w]` to `[n, s s c, h/s, w/s]`, in the order of ONNX's
@@ -17,14 +15,6 @@ pub(super) fn space_to_depth(x: Tensor<4>, s: usize) -> Tensor<4> {
     x.reshape([n, c, h / s, s, w / s, s])
         .permute([0, 3, 5, 1, 2, 4])
         .reshape([n, c * s * s, h / s, w / s])
-}
-
-/// Each pixel of `[n, c, h, w]` with a quarter of both its neighbours and half of itself, along rows and along columns; the pixels at
-/// the edge are repeated beyond it. Two means of 2x2 pixels, one after the other, are that.
-pub(super) fn smoothed(x: Tensor<4>) -> Tensor<4> {
-    let mean = AvgPoolOptions::new([2, 2]).with_stride([1, 1]).with_count_include_pad(false);
-    let between = avg_pool2d(x, mean.clone().with_padding([1, 1])); // [n, c, h+1, w+1]
-    avg_pool2d(between, mean)
 }
 
 /// From the finest level's features to scores at the picture's resolution.

@@ -13,6 +13,7 @@ use maskline_kernels::cross_entropy::{self, LossShape};
 use maskline_kernels::depthwise::{self, DepthwiseShape};
 use maskline_kernels::pool::{self, PoolShape};
 use maskline_kernels::residual;
+use maskline_kernels::smooth;
 
 /// The operations that have kernels, as burn's dispatch calls them. The public functions of [`super`] say what each does; what is
 /// optional there is always present here, because the dispatch knows no optional inputs.
@@ -26,6 +27,8 @@ pub(super) trait Kernels: Backend {
     fn kernel_up(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self>;
     /// See [`super::max_pool2x2`].
     fn kernel_pool(x: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// See [`super::smooth`].
+    fn kernel_smooth(x: FloatTensor<Self>) -> FloatTensor<Self>;
     /// See [`super::batch_norm`].
     fn kernel_batch_norm(
         x: FloatTensor<Self>,
@@ -60,6 +63,10 @@ impl Kernels for Flex {
 
     fn kernel_pool(x: FlexTensor) -> FlexTensor {
         max_pool(x).0
+    }
+
+    fn kernel_smooth(x: FlexTensor) -> FlexTensor {
+        smoothed(x)
     }
 
     fn kernel_batch_norm(
@@ -163,6 +170,13 @@ pub(super) fn max_pool_gradient(dims: [usize; 4], corner: &[u8], dy: FlexTensor)
         width,
     };
     filled(dims, |dx| pool::backward(Isa::best(), shape, floats(&dense(dy)), corner, dx))
+}
+
+/// Means of neighbours; of the gradient, the gradient.
+pub(super) fn smoothed(x: FlexTensor) -> FlexTensor {
+    let x = dense(x);
+    let [_, _, height, width] = x.shape().dims();
+    filled(x.shape(), |y| smooth::smooth(Isa::best(), [height, width], floats(&x), y))
 }
 
 fn norm_shape(x: &FlexTensor, relu: bool) -> NormShape {

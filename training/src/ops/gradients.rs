@@ -38,6 +38,15 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
         }
     }
 
+    fn kernel_smooth(x: Tracked<C>) -> Tracked<C> {
+        let prepared = Smooth.prepare::<C>([x.node()]).compute_bound().stateful();
+        let y = flex::smoothed(x.into_primitive());
+        match prepared {
+            OpsKind::Tracked(step) => step.finish((), y),
+            OpsKind::UnTracked(step) => step.finish(y),
+        }
+    }
+
     fn kernel_batch_norm(
         x: Tracked<C>,
         gamma: Tracked<C>,
@@ -129,6 +138,20 @@ impl Backward<Flex, 1> for Pool {
         let (dims, corner) = ops.state;
         if let [Some(node)] = ops.parents {
             grads.register::<Flex>(node.id, flex::max_pool_gradient(dims, &corner, dy));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Smooth;
+
+impl Backward<Flex, 1> for Smooth {
+    type State = ();
+
+    fn backward(self, ops: Ops<(), 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let dy = grads.consume::<Flex>(&ops.node);
+        if let [Some(node)] = ops.parents {
+            grads.register::<Flex>(node.id, flex::smoothed(dy));
         }
     }
 }

@@ -92,6 +92,15 @@ pub fn max_pool2x2(x: Tensor<4>) -> Tensor<4> {
     stock::max_pool2x2(x)
 }
 
+/// Each pixel of `[n, c, h, w]` with a quarter of both its neighbours and half of itself, along rows and along columns; the pixels at
+/// the edge are repeated beyond it.
+pub fn smooth(x: Tensor<4>) -> Tensor<4> {
+    if has_kernels(&x) {
+        return Tensor::from_dispatch(Dispatch::kernel_smooth(x.into_dispatch()));
+    }
+    stock::smooth(x)
+}
+
 /// Weighted cross-entropy, `sum(w * nll) / sum(w)` over all pixels whose label is not `ignore`; 0 where there is none.
 ///
 /// `logits` is `[n, c, h, w]`, `labels` `[n, h, w]` with values below `c` or equal to `ignore`, `class_weights` `[c]` (1

@@ -1,7 +1,7 @@
 //! The same operations from burn's own: for other devices, for CPUs without wide vectors, and for whoever records a graph.
 
 use burn::tensor::activation::{log_softmax, relu};
-use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, MaxPoolOptions};
+use burn::tensor::ops::{AvgPoolOptions, ConvOptions, ConvTransposeOptions, MaxPoolOptions};
 use burn::tensor::{Int, Tensor, module};
 
 /// See [`super::conv2d`].
@@ -36,6 +36,13 @@ pub(super) fn add_relu(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
 /// See [`super::max_pool2x2`].
 pub(super) fn max_pool2x2(x: Tensor<4>) -> Tensor<4> {
     module::max_pool2d(x, MaxPoolOptions::new([2, 2]))
+}
+
+/// See [`super::smooth`]: two means of 2x2 pixels, one after the other, of which the first begins a pixel before the picture.
+pub(super) fn smooth(x: Tensor<4>) -> Tensor<4> {
+    let mean = AvgPoolOptions::new([2, 2]).with_stride([1, 1]).with_count_include_pad(false);
+    let between = module::avg_pool2d(x, mean.clone().with_padding([1, 1])); // [n, c, h+1, w+1]
+    module::avg_pool2d(between, mean)
 }
 
 /// See [`super::cross_entropy`].

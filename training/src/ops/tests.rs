@@ -143,6 +143,22 @@ fn pooling_agrees_with_burn() {
 }
 
 #[test]
+fn smoothing_agrees_with_burn() {
+    let device = device();
+    for dims in [[2, 3, 8, 20], [1, 2, 1, 5], [1, 1, 7, 1]] {
+        let x = leaf(dims, &device);
+        let run = |f: fn(Tensor<4>) -> Tensor<4>| {
+            let y = f(x.clone());
+            let grads = (y.clone() * y.clone() * y.clone()).sum().backward();
+            [values(y), values(x.grad(&grads).expect("x carries gradients"))]
+        };
+        let (found, wanted) = (run(smooth), run(stock::smooth));
+        assert_close(&found[0], &wanted[0], "y");
+        assert_close(&found[1], &wanted[1], "dx");
+    }
+}
+
+#[test]
 fn cross_entropy_agrees_with_burn() {
     let device = device();
     let logits = leaf([2, 5, 6, 7], &device);
