@@ -317,9 +317,9 @@ pub struct ExportArgs {
     /// Give a confidence for every pixel too
     #[arg(long)]
     pub confidence: bool,
-    /// Average the scores of neighbouring pixels, as a net with smooth = true does, for a run without it
+    /// Average the scores of neighbouring pixels, as a net with antialias = true does, for a run without it
     #[arg(long)]
-    pub smooth: bool,
+    pub antialias: bool,
     /// Take one picture of this size only
     #[arg(long, value_name = "WxH")]
     pub fixed: Option<Size>,

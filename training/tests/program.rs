@@ -397,7 +397,7 @@ fn a_run_at_its_end_names_every_bound_that_it_has_reached() {
 }
 
 #[test]
-fn a_net_that_unfolds_pixels_is_exported_smooth_and_no_other_is() {
+fn a_net_that_unfolds_pixels_is_exported_antialiased_and_no_other_is() {
     let root = tempfile::tempdir().unwrap();
     let at = root.path();
     common::write_shapes(at, 4);
@@ -407,16 +407,12 @@ fn a_net_that_unfolds_pixels_is_exported_smooth_and_no_other_is() {
         let output = program(&["train", &format!("{name}.toml"), "--out", name], at);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
-    let full = ["export", "full/best.ckpt", "-o", "full.onnx", "--smooth"];
-    fails(&full, at, 64, "--smooth is for nets that unfold pixels");
-    let output = program(&["export", "half/best.ckpt", "-o", "half.onnx", "--smooth"], at);
+    let full = ["export", "full/best.ckpt", "-o", "full.onnx", "--antialias"];
+    fails(&full, at, 64, "--antialias is for nets that unfold pixels");
+    let output = program(&["export", "half/best.ckpt", "-o", "half.onnx", "--antialias"], at);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let model = Model::open(at.join("half.onnx").to_str().unwrap(), None).unwrap();
-    assert_eq!(
-        model.contract.training.unwrap().miou,
-        None,
-        "of the smooth net nothing was measured"
-    );
+    assert_eq!(model.contract.training.unwrap().miou, None, "of this net nothing was measured");
     let graph = ModelProto::decode(&*std::fs::read(at.join("half.onnx")).unwrap())
         .unwrap()
         .graph

@@ -15,8 +15,8 @@ use std::path::Path;
 /// Exports a checkpoint and prints how well the file agrees with it.
 pub fn run(args: &ExportArgs) -> Result<()> {
     let mut checkpoint = Checkpoint::read(&args.checkpoint)?;
-    if args.smooth {
-        smooth(&mut checkpoint.head)?;
+    if args.antialias {
+        antialias(&mut checkpoint.head)?;
     }
     let run = &checkpoint.head;
     let device = device::choose("cpu").map_err(|e| fault(Kind::Config, e))?;
@@ -78,14 +78,14 @@ pub fn run(args: &ExportArgs) -> Result<()> {
     Ok(())
 }
 
-/// Makes a run's net a smooth one, of which nothing has been measured yet.
-fn smooth(run: &mut Run) -> Result<()> {
+/// Makes a run's net an antialiased one, of which nothing has been measured yet.
+fn antialias(run: &mut Run) -> Result<()> {
     let net = &mut run.config.net;
     if !net.unfolds() {
-        let line = "--smooth is for nets that unfold pixels, those with stem_stride = 2 or 4 (but no fcn): leave it out";
+        let line = "--antialias is for nets that unfold pixels, those with stem_stride = 2 or 4 (but no fcn): leave it out";
         return Err(fault(Kind::Usage, line));
     }
-    if !std::mem::replace(&mut net.smooth, true) {
+    if !std::mem::replace(&mut net.antialias, true) {
         run.progress.best = None;
     }
     Ok(())

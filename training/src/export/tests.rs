@@ -178,7 +178,7 @@ fn every_net_gives_a_file_that_agrees_with_it_at_sizes_it_was_not_recorded_at() 
         },
         NetConfig {
             stem_stride: 4,
-            smooth: true,
+            antialias: true,
             ..unet.clone()
         },
         NetConfig {

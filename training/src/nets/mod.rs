@@ -102,7 +102,7 @@ pub struct NetConfig {
     /// Whether the scores of neighbouring pixels are averaged, 1:2:1 both ways: pixels that are unfolded from one place of the finest
     /// level have weights of their own, and can disagree in a regular pattern where two classes compete.
     #[serde(default, skip_serializing_if = "is_default")]
-    pub smooth: bool,
+    pub antialias: bool,
     /// Depthwise and pointwise convolutions in place of full 3x3 ones (Howard et al. 2017).
     #[serde(default)]
     pub separable: bool,
@@ -165,7 +165,7 @@ impl NetConfig {
             depths,
             normalisation: Normalisation::default(),
             stem_stride: default_stem_stride(),
-            smooth: false,
+            antialias: false,
             separable: false,
             residual: false,
             dropout: 0.0,
@@ -213,9 +213,9 @@ impl NetConfig {
         if !(0.0..1.0).contains(&self.dropout) {
             return Err(format!("dropout is {}, wanted 0 up to but not including 1", self.dropout));
         }
-        if self.smooth && !self.unfolds() {
+        if self.antialias && !self.unfolds() {
             return Err(
-                "smooth is true, but no pixels of this net are unfolded: take stem_stride = 2 or 4 (and no kind = \"fcn\"), or leave it out"
+                "antialias is true, but no pixels of this net are unfolded: take stem_stride = 2 or 4 (and no kind = \"fcn\"), or leave it out"
                     .into(),
             );
         }
@@ -307,8 +307,8 @@ impl NetConfig {
         })
     }
 
-    /// Whether several pixels of the picture are scored from one place of the finest level, so that such a net can be
-    /// [smooth](Self::smooth).
+    /// Whether several pixels of the picture are scored from one place of the finest level, so that such a net can
+    /// [antialias](Self::antialias).
     pub fn unfolds(&self) -> bool {
         self.stem_stride > 1 && self.kind != Kind::Fcn
     }

@@ -19,8 +19,8 @@ use burn::tensor::{Device, Tensor};
 #[allow(clippy::large_enum_variant)] // there are few
 pub struct Net {
     inner: Inner,
-    /// See [`NetConfig::smooth`].
-    smooth: bool,
+    /// See [`NetConfig::antialias`].
+    antialias: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -79,8 +79,8 @@ impl Net {
             Kind::Fcn => Inner::Fcn(Fcn::new(config, classes, device)),
             Kind::Segformer => Inner::Segformer(Segformer::new(config, classes, device)),
         };
-        let smooth = config.smooth;
-        Self { inner, smooth }
+        let antialias = config.antialias;
+        Self { inner, antialias }
     }
 
     /// The same net with a head for auxiliary scores, where its kind has one.
@@ -100,7 +100,7 @@ impl Net {
 
     /// [`Net::forward`], seen from inside.
     pub fn forward_watched(&self, images: Tensor<4>, watch: &mut dyn Watch) -> Tensor<4> {
-        self.smoothed(each!(&self.inner, net => net.step(images, None, watch))).scores
+        self.antialiased(each!(&self.inner, net => net.step(images, None, watch))).scores
     }
 
     /// Whether it has a memory.
@@ -111,11 +111,11 @@ impl Net {
     /// [`Net::forward`] of the next frame of each of n clips, with all else that the net has to say. `state` is what it gave for the
     /// frames before, nothing for first frames.
     pub fn step(&self, images: Tensor<4>, state: Option<Tensor<4>>) -> Seen {
-        self.smoothed(each!(&self.inner, net => net.step(images, state, &mut Unwatched)))
+        self.antialiased(each!(&self.inner, net => net.step(images, state, &mut Unwatched)))
     }
 
-    fn smoothed(&self, seen: Seen) -> Seen {
-        match self.smooth {
+    fn antialiased(&self, seen: Seen) -> Seen {
+        match self.antialias {
             true => Seen {
                 scores: ops::smooth(seen.scores),
                 ..seen
@@ -133,7 +133,7 @@ impl Module for Net {
     fn map<M: ModuleMapper>(self, mapper: &mut M) -> Self {
         Self {
             inner: changed!(self.inner, net => net.map(mapper)),
-            smooth: self.smooth,
+            antialias: self.antialias,
         }
     }
 
@@ -144,35 +144,35 @@ impl Module for Net {
     fn to_device(self, device: &Device) -> Self {
         Self {
             inner: changed!(self.inner, net => net.to_device(device)),
-            smooth: self.smooth,
+            antialias: self.antialias,
         }
     }
 
     fn fork(self, device: &Device) -> Self {
         Self {
             inner: changed!(self.inner, net => net.fork(device)),
-            smooth: self.smooth,
+            antialias: self.antialias,
         }
     }
 
     fn valid(&self) -> Self {
         Self {
             inner: changed!(&self.inner, net => net.valid()),
-            smooth: self.smooth,
+            antialias: self.antialias,
         }
     }
 
     fn train(self) -> Self {
         Self {
             inner: changed!(self.inner, net => net.train()),
-            smooth: self.smooth,
+            antialias: self.antialias,
         }
     }
 
     fn materialize(self) -> Self {
         Self {
             inner: changed!(self.inner, net => net.materialize()),
-            smooth: self.smooth,
+            antialias: self.antialias,
         }
     }
 }

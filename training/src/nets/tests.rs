@@ -45,7 +45,7 @@ fn variants() -> Vec<NetConfig> {
     let unet = small(Kind::Unet);
     all.extend([2, 4].map(|stem_stride| NetConfig {
         stem_stride,
-        smooth: stem_stride == 4,
+        antialias: stem_stride == 4,
         ..unet.clone()
     }));
     all.push(NetConfig {
@@ -182,14 +182,14 @@ fn the_default_segformer_is_small_enough_for_edge_cpus() {
 }
 
 #[test]
-fn a_smooth_net_averages_the_scores_of_neighbours() {
+fn an_antialiased_net_averages_the_scores_of_neighbours() {
     let device = choose("cpu").unwrap();
     let picture = Tensor::<4>::random([1, 3, 32, 32], Distribution::Default, &device);
-    let scores = |smooth| {
+    let scores = |antialias| {
         device.seed(1);
         let config = NetConfig {
             stem_stride: 2,
-            smooth,
+            antialias,
             ..small(Kind::Fpn)
         };
         values(config.init(3, &device).forward(picture.clone()))
