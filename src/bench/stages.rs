@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Instant;
 
-/// Decoded frames that are kept at most, and how many bytes they may take.
+/// Decoded frames that are kept at most, and how many bytes they may take; with a memory they are kept twice, as decoded and masked.
 const HELD_FRAMES: usize = 32;
 const HELD_BYTES: usize = 64 << 20;
 /// Frames of which input and output of the net are kept as well; their numbers do not change how long it takes.

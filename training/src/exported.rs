@@ -12,7 +12,7 @@ use burn::nn::BatchNormConfig;
 use burn::tensor::{Device, Tensor};
 use maskline_models::Model;
 use maskline_models::contract::Contract;
-use maskline_models::onnx::{ModelProto, TensorProto};
+use maskline_models::onnx::{ModelProto, NodeProto, TensorProto};
 use prost::Message;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -31,6 +31,8 @@ pub struct Exported {
     pub contract: Contract,
     /// What its weights come from.
     pub lineage: Lineage,
+    /// Whether its scores are [averaged](crate::nets::NetConfig::antialias).
+    pub antialiased: bool,
     tensors: Values,
     convolutions: Vec<Convolution>,
 }
@@ -72,6 +74,7 @@ impl Exported {
         if graph.node.iter().any(is_quantized) {
             return Err(refuse("it is quantized, which cannot learn; take the float model it was made from"));
         }
+        let antialiased = graph.node.iter().any(averages_neighbours);
         let tensors: Values = graph.initializer.iter().filter_map(shaped).collect();
         let convolutions = graph.node.into_iter().filter(|node| node.op_type.starts_with("Conv"));
         let convolutions = convolutions.filter_map(|node| {
@@ -83,6 +86,7 @@ impl Exported {
         Ok(Self {
             contract: model.contract.clone(),
             lineage: Lineage::of_model(model),
+            antialiased,
             tensors,
             convolutions: convolutions.collect(),
         })
@@ -168,6 +172,12 @@ impl Folded {
 
 /// A tensor under its path: the exporter numbers the names of those that it reshapes, as it does for products of more axes than
 /// the layer has.
+/// Whether it is the mean of the pixels of a 2x2 window at each pixel: nothing else in our nets is.
+fn averages_neighbours(node: &NodeProto) -> bool {
+    let is = |name: &str, wanted: [i64; 2]| node.attribute.iter().any(|a| a.name == name && a.ints == wanted);
+    node.op_type == "AveragePool" && is("kernel_shape", [2, 2]) && is("strides", [1, 1])
+}
+
 fn at_home(name: String, (shape, values): Shaped, own: &Weights) -> (String, Shaped) {
     let leading = shape.iter().take_while(|side| **side == 1).count();
     let unnumbered = name.trim_end_matches(|c: char| c.is_ascii_digit()).strip_suffix('_');

@@ -1,4 +1,5 @@
-//! Batch norm, pooling, means of neighbours, the sum of a residual block and cross-entropy agree with their definitions on every instruction set.
+//! Batch norm, pooling, means of neighbours, the sum of a residual block and cross-entropy agree with their definitions on every
+//! instruction set.
 
 mod common;
 

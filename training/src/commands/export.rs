@@ -159,15 +159,15 @@ fn split(data: &[String]) -> String {
 /// What only the run knows of a contract; the exporter fills in the rest.
 fn contract(run: &Run) -> Contract {
     let list = |entries: &[DataConfig]| entries.iter().map(DataConfig::describe).collect::<Vec<_>>();
-    let lineage = run.lineage();
+    let (lineage, best) = (run.lineage(), run.progress.best.as_ref());
     Contract {
         description: run.config.description.clone(),
         licence: run.config.licence.clone(),
         training: Some(Provenance {
             data: lineage.data,
             rendered_only: lineage.rendered_only,
-            split: split(&list(&run.config.validation)),
-            miou: run.progress.best.as_ref().map(|best| best.scores.miou),
+            split: best.map(|_| split(&list(&run.config.validation))).unwrap_or_default(),
+            miou: best.map(|best| best.scores.miou),
             commit: run.origin.commit.clone(),
             date: run.origin.date.clone(),
             seed: run.config.seed,

@@ -55,7 +55,11 @@ fn stem(path: &Path) -> String {
     path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// All pairs of an entry that is not rendered in memory, in the order of their names.
+/// What an entry that is not rendered in memory holds, its pairs in the order of their names.
+///
+/// # Errors
+/// Kind 65 for folders and lists that are not there, empty or unreadable, and where the prefixes leave nothing; files without a partner
+/// are no error here.
 pub fn pairs(config: &DataConfig) -> Result<Listing> {
     let path = || config.path.as_deref().ok_or_else(|| bad("a data set needs path = \"its folder\""));
     let Listing { mut pairs, unpaired } = match config.kind {
@@ -74,8 +78,8 @@ pub fn pairs(config: &DataConfig) -> Result<Listing> {
             let path = path()?;
             let all = folders(&path.join("images"), &path.join("labels"))?;
             match &config.split {
-                Some(split) => named(all.complete()?, &path.join(format!("{split}.txt")))?.into(),
-                None => all,
+                Some(split) if all.unpaired.is_empty() => named(all.pairs, &path.join(format!("{split}.txt")))?.into(),
+                _ => all,
             }
         }
         _ => layouts::pairs(config, path()?)?,

@@ -70,8 +70,8 @@ impl Source {
     /// Finds and decodes one entry. `size` is that of scenes rendered in memory when the entry names none.
     ///
     /// # Errors
-    /// Bad input (exit code 65): a missing folder, an empty list; and, all that there are, pictures without label or the reverse,
-    /// sizes that differ, ids that are no class, a line each.
+    /// Bad input (exit code 65): a missing folder, an empty list; and together, ten lines of each and how many more there are, pictures
+    /// without label, labels without picture, and those with sizes that differ or ids that are no class.
     pub fn load(config: &DataConfig, classes: &[Class], size: (u32, u32)) -> Result<Self> {
         let table = table(config, classes)?;
         let samples = match (config.kind, &config.path) {

@@ -239,6 +239,11 @@ fn every_net_gives_a_file_that_agrees_with_it_at_sizes_it_was_not_recorded_at() 
         let (found, said) = (crate::onnx_cost::cost(&model, w, h).unwrap(), config.cost(5, h, w));
         assert_eq!(found.macs, said.macs, "{config:?}");
         assert!(found.parameters <= said.parameters, "{config:?}: {found:?} {said:?}");
+        assert_eq!(
+            crate::exported::Exported::of("x", &model).unwrap().antialiased,
+            config.antialias,
+            "{config:?}"
+        );
         let golden = model.contract.goldens[0].unpack().unwrap();
         let (w, h) = (2 * m as usize, m as usize);
         let mut tensor = vec![0.0; 3 * w * h];

@@ -213,12 +213,6 @@ impl NetConfig {
         if !(0.0..1.0).contains(&self.dropout) {
             return Err(format!("dropout is {}, wanted 0 up to but not including 1", self.dropout));
         }
-        if self.antialias && !self.unfolds() {
-            return Err(
-                "antialias is true, but no pixels of this net are unfolded: take stem_stride = 2 or 4 (and no kind = \"fcn\"), or leave it out"
-                    .into(),
-            );
-        }
         self.check_depths()?;
         if self.memory > 4096 {
             return Err(format!("memory is {}, wanted 0 for none or up to 4096 channels", self.memory));
@@ -233,6 +227,11 @@ impl NetConfig {
             ));
         }
         self.check_encoder()?;
+        if self.antialias && !self.unfolds() {
+            return Err(
+                "antialias is true, but this net scores each pixel for itself (stem_stride = 1, or kind = \"fcn\"): leave it out".into(),
+            );
+        }
         if self.residual && !matches!(self.kind, Kind::Unet | Kind::AttentionUnet) {
             return Err("residual is true, but only kind = \"unet\" and kind = \"attention-unet\" have such blocks: leave it out".into());
         }

@@ -396,6 +396,7 @@ fn an_encoder_that_does_not_fit_is_refused_in_one_line() {
     assert!(refused(Kind::Fcn, |c| c.widths[0] = 32).contains("begins with [64, 128, 256, 512, 512]"));
     assert!(refused(Kind::Fcn, |c| c.separable = true).contains("full convolutions"));
     assert!(refused(Kind::Fcn, |c| c.residual = true).contains("residual is true"));
+    assert!(refused(Kind::Fcn, |c| c.antialias = true).contains("antialias is true"));
     let own = |change: fn(&mut NetConfig)| {
         let mut config = small(Kind::Fcn);
         change(&mut config);
@@ -436,6 +437,7 @@ fn a_configuration_that_cannot_be_built_is_refused_in_one_line() {
     assert!(refused(|c| c.widths = vec![8]).contains("2 to 7 levels"));
     assert!(refused(|c| c.stem_stride = 3).contains("1, 2 or 4"));
     assert!(refused(|c| c.dropout = 1.0).contains("dropout is 1"));
+    assert!(refused(|c| c.antialias = true).contains("antialias is true"));
     assert!(refused(|c| c.memory = 5000).contains("memory is 5000"));
     assert!(refused(|c| c.heads = 2).contains("attention-unet"));
     assert!(refused(|c| c.attention_levels = 1).contains("only kind = \"segformer\""));

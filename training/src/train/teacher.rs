@@ -105,11 +105,18 @@ impl Known {
             return Err(distill.wrong("remembers earlier frames: take a teacher without a memory"));
         }
         let classes = contract.heads[0].classes.clone();
+        let config = NetConfig {
+            antialias: model.antialiased, // it can have come with the export
+            ..config.clone()
+        };
+        config
+            .check()
+            .map_err(|e| distill.wrong(&format!("averages scores, but in [distill.net] {e}")))?;
         let net = config.init(classes.iter().filter(|c| !c.ignore).count(), &device.clone().autodiff());
         let (net, taken, _) = model.put_into(net, device);
         let known = Self {
             net: net.valid(),
-            config: config.clone(),
+            config,
             classes,
             input: contract.input,
             lineage,
