@@ -48,13 +48,16 @@ macro_rules! each {
 
 /// The same change of whichever net it is.
 macro_rules! changed {
-    ($net:expr, $inner:ident => $what:expr) => {
-        match $net {
-            Inner::Unet($inner) => Inner::Unet($what),
-            Inner::VggUnet($inner) => Inner::VggUnet($what),
-            Inner::Fpn($inner) => Inner::Fpn($what),
-            Inner::Fcn($inner) => Inner::Fcn($what),
-            Inner::Segformer($inner) => Inner::Segformer($what),
+    ($net:expr, $antialias:expr, $inner:ident => $what:expr) => {
+        Self {
+            antialias: $antialias,
+            inner: match $net {
+                Inner::Unet($inner) => Inner::Unet($what),
+                Inner::VggUnet($inner) => Inner::VggUnet($what),
+                Inner::Fpn($inner) => Inner::Fpn($what),
+                Inner::Fcn($inner) => Inner::Fcn($what),
+                Inner::Segformer($inner) => Inner::Segformer($what),
+            },
         }
     };
 }
@@ -131,10 +134,7 @@ impl Module for Net {
     }
 
     fn map<M: ModuleMapper>(self, mapper: &mut M) -> Self {
-        Self {
-            inner: changed!(self.inner, net => net.map(mapper)),
-            antialias: self.antialias,
-        }
+        changed!(self.inner, self.antialias, net => net.map(mapper))
     }
 
     fn collect_devices(&self, devices: Devices) -> Devices {
@@ -142,37 +142,22 @@ impl Module for Net {
     }
 
     fn to_device(self, device: &Device) -> Self {
-        Self {
-            inner: changed!(self.inner, net => net.to_device(device)),
-            antialias: self.antialias,
-        }
+        changed!(self.inner, self.antialias, net => net.to_device(device))
     }
 
     fn fork(self, device: &Device) -> Self {
-        Self {
-            inner: changed!(self.inner, net => net.fork(device)),
-            antialias: self.antialias,
-        }
+        changed!(self.inner, self.antialias, net => net.fork(device))
     }
 
     fn valid(&self) -> Self {
-        Self {
-            inner: changed!(&self.inner, net => net.valid()),
-            antialias: self.antialias,
-        }
+        changed!(&self.inner, self.antialias, net => net.valid())
     }
 
     fn train(self) -> Self {
-        Self {
-            inner: changed!(self.inner, net => net.train()),
-            antialias: self.antialias,
-        }
+        changed!(self.inner, self.antialias, net => net.train())
     }
 
     fn materialize(self) -> Self {
-        Self {
-            inner: changed!(self.inner, net => net.materialize()),
-            antialias: self.antialias,
-        }
+        changed!(self.inner, self.antialias, net => net.materialize())
     }
 }
