@@ -163,6 +163,17 @@ impl Augment {
         if !(0.0..=64.0).contains(&self.noise) {
             list.push(("noise", self.noise.to_string(), "0 to 64"));
         }
+        let plain = Self::default();
+        if self.mix.is_none() {
+            for (key, value, of) in [
+                ("mix_share", self.mix_share, plain.mix_share),
+                ("mix_alpha", self.mix_alpha, plain.mix_alpha),
+            ] {
+                if value != of {
+                    list.push((key, value.to_string(), "a mix beside it: classmix, cutmix or mixup"));
+                }
+            }
+        }
         // Below, nearly all numbers are 0 or 1, and none is between.
         if !(0.05..=1.0).contains(&self.mix_alpha) {
             list.push(("mix_alpha", self.mix_alpha.to_string(), "0.05 to 1"));

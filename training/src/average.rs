@@ -23,8 +23,9 @@ pub struct Named {
 
 /// Shares that add up to 1, in the ratios of these.
 pub fn normal(shares: &[f64]) -> Vec<f64> {
-    let whole: f64 = shares.iter().sum();
-    shares.iter().map(|share| share / whole).collect()
+    let largest = shares.iter().copied().fold(0.0, f64::max); // first, as the sum may be too large
+    let whole: f64 = shares.iter().map(|share| share / largest).sum();
+    shares.iter().map(|share| share / largest / whole).collect()
 }
 
 /// The model whose every weight is the mean of the models' weights, with shares that add up to 1, one for each, and this contract.

@@ -200,7 +200,9 @@ impl Checkpoint {
         if !path.is_file() {
             return Err(fault(Kind::Config, format!("there is no checkpoint {}", path.display())));
         }
-        let reader = Reader::from_file_exact(path).map_err(|e| wrong(e.to_string()))?;
+        // Through one handle: a run that saves meanwhile puts another file in this one's place.
+        let bytes = std::fs::read(path).map_err(|e| io_fault("read", path, e))?;
+        let reader = Reader::from_bytes(Bytes::from_bytes_vec(bytes)).map_err(|e| wrong(e.to_string()))?;
         let json = reader
             .metadata()
             .get(KEY)

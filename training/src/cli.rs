@@ -188,7 +188,7 @@ pub struct DataChoice {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["images", "config"])]
     pub data: Option<PathBuf>,
     /// Split of the data set: train, val or test
-    #[arg(long, default_value = "val")]
+    #[arg(long, default_value = "val", requires = "data")]
     pub split: String,
     /// Folder of pictures, with --labels
     #[arg(long, value_name = "DIR", requires = "labels")]
@@ -206,7 +206,7 @@ pub struct DataChoice {
     #[arg(long, value_name = "PREFIX")]
     pub exclude_prefix: Vec<String>,
     /// Every n-th picture only
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
     pub every: usize,
 }
 
@@ -226,10 +226,10 @@ pub struct EvalArgs {
     #[command(flatten)]
     pub data: DataChoice,
     /// Size that the net runs at [default: as maskline runs it]
-    #[arg(long, value_name = "WxH")]
+    #[arg(long, value_name = "WxH", conflicts_with = "masks")]
     pub size: Option<Size>,
     /// Head of the model
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "masks")]
     pub head: Option<String>,
     /// What computes.
     #[command(flatten)]
@@ -272,7 +272,7 @@ pub struct ExplainArgs {
     /// The checkpoint, e.g. runs/unet-road/best.ckpt
     pub checkpoint: PathBuf,
     /// Pictures without labels, PNG or JPEG
-    #[arg(conflicts_with_all = ["data", "images", "config"])]
+    #[arg(conflicts_with_all = ["data", "images", "labels", "config", "include_prefix", "exclude_prefix", "every"])]
     pub pictures: Vec<PathBuf>,
     /// Folder for a sheet of each picture
     #[arg(short, long, value_name = "DIR")]
@@ -324,7 +324,7 @@ pub struct ExportArgs {
     #[arg(long, value_name = "WxH")]
     pub fixed: Option<Size>,
     /// The model's name [default: the run's]
-    #[arg(long)]
+    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub name: Option<String>,
     /// Licence of the weights [default: the run's]
     #[arg(long)]
@@ -347,7 +347,7 @@ pub struct AverageArgs {
     #[arg(long, value_name = "SHARES", value_delimiter = ',')]
     pub shares: Vec<f64>,
     /// The model's name [default: that of the first]
-    #[arg(long)]
+    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub name: Option<String>,
     /// Licence of the weights [default: the models', where it is the same]
     #[arg(long)]
@@ -375,7 +375,7 @@ pub struct QuantizeArgs {
     #[command(flatten)]
     pub data: DataChoice,
     /// Split of the data set to measure on; where the data have no splits, pictures that ranges were not found with
-    #[arg(long, default_value = "val")]
+    #[arg(long, default_value = "val", requires = "data")]
     pub eval_split: String,
     /// Pictures to find ranges with, evenly spread over the data
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
@@ -402,7 +402,7 @@ pub struct QuantizeArgs {
     #[arg(long, value_name = "WxH")]
     pub size: Option<Size>,
     /// The new model's name [default: the model's with -int8, -f16 or -weights-int8]
-    #[arg(long)]
+    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub name: Option<String>,
     /// Write all measures of both models as JSON
     #[arg(long, value_name = "FILE")]
@@ -458,7 +458,7 @@ pub struct NetsArgs {
     #[arg(long, value_name = "N", requires = "time", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1024))]
     pub threads: Option<usize>,
     /// Rounds, in each of which every net runs once; the median counts
-    #[arg(long, value_name = "N", default_value_t = 9, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = 9, requires = "time", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=10_000))]
     pub rounds: usize,
     /// Write the list as JSON
     #[arg(long, value_name = "FILE")]
@@ -575,7 +575,7 @@ impl DataChoice {
         } else {
             Vec::new()
         };
-        Ok(self.filtered(entries))
+        self.filtered(entries)
     }
 
     /// The data sets to learn something from and those to measure it on: two splits, or the two lists of a configuration. Both
@@ -586,7 +586,7 @@ impl DataChoice {
     pub fn pair(&self, measured: &str) -> Result<[Vec<DataConfig>; 2]> {
         if let Some(config) = &self.config {
             let config = crate::commands::read_config(config)?;
-            return Ok([config.data, config.validation].map(|entries| self.filtered(entries)));
+            return Ok([self.filtered(config.data)?, self.filtered(config.validation)?]);
         }
         let other = Self {
             split: measured.into(),
@@ -595,15 +595,30 @@ impl DataChoice {
         Ok([self.configs()?, other.configs()?])
     }
 
-    fn filtered(&self, mut entries: Vec<DataConfig>) -> Vec<DataConfig> {
+    /// The folders that pictures and labels are read from.
+    pub fn folders(&self) -> impl Iterator<Item = &std::path::Path> {
+        [&self.data, &self.images, &self.labels].into_iter().flatten().map(PathBuf::as_path)
+    }
+
+    /// What the filters leave of data sets.
+    ///
+    /// # Errors
+    /// If they leave nothing (exit code 65).
+    pub fn filtered(&self, mut entries: Vec<DataConfig>) -> Result<Vec<DataConfig>> {
+        let none = entries.is_empty();
+        entries.retain_mut(|entry| entry.narrow(&self.include_prefix));
+        if entries.is_empty() && !none {
+            let wanted = self.include_prefix.join(" ");
+            let line = format!("--include-prefix {wanted} leaves nothing of what the configuration's own include_prefix takes");
+            return Err(fault(Kind::BadInput, line));
+        }
         for entry in &mut entries {
-            entry.include_prefix.extend_from_slice(&self.include_prefix);
             entry.exclude_prefix.extend_from_slice(&self.exclude_prefix);
             if self.every > 1 {
                 entry.every = self.every;
             }
         }
-        entries
+        Ok(entries)
     }
 
     fn recognise(&self, path: &std::path::Path) -> Result<DataConfig> {

@@ -93,7 +93,16 @@ pub fn papers(path: Option<&Path>, size: (u32, u32)) -> Result<Vec<Point>> {
             (path.display().to_string(), text)
         }
     };
-    let papers: Papers = toml::from_str(&text).map_err(|e| fault(Kind::Config, format!("{name}: {e}")))?;
+    let wrong = |e: toml::de::Error| {
+        fault(
+            Kind::Config,
+            format!(
+                "{name}: {}",
+                e.to_string().trim().lines().map(str::trim).collect::<Vec<_>>().join(" ")
+            ),
+        )
+    };
+    let papers: Papers = toml::from_str(&text).map_err(wrong)?;
     let pixels = |[width, height]: [u32; 2]| f64::from(width) * f64::from(height);
     let mut points = Vec::new();
     for paper in papers.paper {
@@ -138,6 +147,7 @@ pub fn model(name: &str, size: (u32, u32)) -> Result<Point> {
         let line = format!("the contract of {name} names no mIoU: measure it with `eval {name} --json FILE.json` and name that file");
         return Err(fault(Kind::Config, line));
     };
+    onnx_cost::fits(&model, size)?;
     let cost = onnx_cost::cost(&model, size.0 as usize, size.1 as usize)?;
     Ok(ours(
         model.contract.name.clone(),

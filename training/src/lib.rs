@@ -14,6 +14,7 @@ pub mod eval;
 pub mod explain;
 pub mod export;
 pub mod exported;
+pub mod files;
 pub mod freeze;
 pub mod label;
 pub mod lineage;

@@ -99,6 +99,29 @@ impl LossConfig {
                 list.push((key, weight.to_string(), "0 or more"));
             }
         }
+        let plain = Self::default();
+        let idle = [
+            (
+                "focal_gamma",
+                self.focal_gamma,
+                plain.focal_gamma,
+                self.focal,
+                "focal above 0 beside it",
+            ),
+            (
+                "ohem_threshold",
+                self.ohem_threshold,
+                plain.ohem_threshold,
+                self.ohem,
+                "ohem above 0 beside it",
+            ),
+            ("ohem_share", self.ohem_share, plain.ohem_share, self.ohem, "ohem above 0 beside it"),
+        ];
+        for (key, value, of, loss, wanted) in idle {
+            if value != of && loss == 0.0 {
+                list.push((key, value.to_string(), wanted));
+            }
+        }
         let mut within = |key, value: f64, range: std::ops::Range<f64>, wanted| {
             if !range.contains(&value) {
                 list.push((key, (value as f32).to_string(), wanted));
@@ -122,9 +145,9 @@ impl LossConfig {
             "more than 0 and less than 1",
         );
         if let ClassWeights::Explicit(weights) = &self.class_weights
-            && weights.iter().any(|w| !(*w >= 0.0 && w.is_finite()))
+            && !(weights.iter().all(|w| *w >= 0.0 && w.is_finite()) && weights.iter().any(|w| *w > 0.0))
         {
-            list.push(("class_weights", format!("{weights:?}"), "numbers of 0 or more"));
+            list.push(("class_weights", format!("{weights:?}"), "numbers of 0 or more, one of them above"));
         }
         list
     }

@@ -5,11 +5,25 @@ use crate::nets::Cost;
 use crate::onnx_run::OnnxNet;
 use anyhow::Result;
 use maskline_models::Model;
-use maskline_models::contract::Layout;
+use maskline_models::contract::{Layout, Size};
 use maskline_models::onnx::{ModelProto, NodeProto, TensorProto, ValueInfoProto, append_contract, data_type};
 use prost::Message;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+
+/// Refuses pictures of a size that a model cannot take.
+///
+/// # Errors
+/// One line with exit code 64.
+pub fn fits(model: &Model, (width, height): (u32, u32)) -> Result<()> {
+    let name = &model.origin;
+    let wanted = match model.contract.input.size {
+        Size::Fixed { width: w, height: h } if (w, h) != (width, height) => format!("takes {w}x{h} only"),
+        Size::Multiple { of, .. } if !(width.is_multiple_of(of) && height.is_multiple_of(of)) => format!("needs multiples of {of}"),
+        _ => return Ok(()),
+    };
+    Err(fault(Kind::Usage, format!("--size is {width}x{height}, but {name} {wanted}")))
+}
 
 /// Numbers in the file that were learnt, and multiplications with additions of its convolutions and matrix products for a
 /// picture of that size. Batch norms that were folded into convolutions are counted as the biases that they became.

@@ -5,11 +5,12 @@ use anyhow::Result;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What SIGINT and SIGTERM do. The first one leaves at once (exit code 130), unless something is [held](Stop::hold) that it can be
+/// What SIGINT and SIGTERM do. The first one leaves at once (exit code 130 or 143), unless something is [held](Stop::hold) that it can be
 /// asked to end; the second one always does.
 #[derive(Debug, Clone)]
 pub struct Stop {
     asked: Arc<AtomicBool>,
+    terminated: Arc<AtomicBool>,
     at_once: Arc<AtomicBool>,
 }
 
@@ -18,6 +19,7 @@ impl Stop {
     pub fn deaf(asked: bool) -> Self {
         Self {
             asked: Arc::new(AtomicBool::new(asked)),
+            terminated: Arc::new(AtomicBool::new(false)),
             at_once: Arc::new(AtomicBool::new(true)),
         }
     }
@@ -28,9 +30,14 @@ impl Stop {
     /// If the system takes no handler.
     pub fn on_signals() -> Result<Self> {
         let stop = Self::deaf(false);
-        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        let signals = [
+            (signal_hook::consts::SIGINT, Kind::Interrupted),
+            (signal_hook::consts::SIGTERM, Kind::Terminated),
+        ];
+        signal_hook::flag::register(signal_hook::consts::SIGTERM, stop.terminated.clone())?;
+        for (signal, kind) in signals {
             // In this order: what the first signal sets is for the second one.
-            signal_hook::flag::register_conditional_shutdown(signal, Kind::Interrupted as i32, stop.at_once.clone())?;
+            signal_hook::flag::register_conditional_shutdown(signal, kind as i32, stop.at_once.clone())?;
             signal_hook::flag::register(signal, stop.asked.clone())?;
             signal_hook::flag::register(signal, stop.at_once.clone())?;
         }
@@ -40,6 +47,15 @@ impl Stop {
     /// Whether somebody wants an end.
     pub fn asked(&self) -> bool {
         self.asked.load(Ordering::SeqCst)
+    }
+
+    /// How a command ends that was asked to.
+    pub fn kind(&self) -> Kind {
+        if self.terminated.load(Ordering::SeqCst) {
+            Kind::Terminated
+        } else {
+            Kind::Interrupted
+        }
     }
 
     /// Until this is dropped the first signal only asks.

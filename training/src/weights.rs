@@ -36,6 +36,12 @@ impl Weights {
         weights
     }
 
+    /// Whether every value is a number.
+    pub fn are_finite(&self) -> bool {
+        let finite = |tensor: &Tensor<1>| tensor.clone().into_data().iter::<f32>().all(|value| value.is_finite());
+        self.tensors.values().all(finite)
+    }
+
     /// The shape of the tensor with that path.
     pub fn shape(&self, path: &str) -> Option<&[usize]> {
         self.shapes.get(path).map(Vec::as_slice)

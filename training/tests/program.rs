@@ -36,6 +36,7 @@ fn every_failure_has_its_code_and_names_the_remedy() {
     common::write_shapes(at, 4);
     let config = common::config(at, 1);
     let write = |name: &str, text: &str| std::fs::write(at.join(name), text).unwrap();
+    std::fs::create_dir(at.join("own")).unwrap();
     write("good.toml", &config);
     write("bad.toml", &config.replace("batch = 4", "batch = 0\nbach = 4"));
     write("nowhere.toml", &config.replace("/images", "/nowhere"));
@@ -138,6 +139,67 @@ fn every_failure_has_its_code_and_names_the_remedy() {
     fails(&["compare", "--json", "a", "--plot", "a"], at, 64, "would be written twice");
     fails(&["compare", "--json", "images"], at, 64, "is a folder");
     fails(&["eval", "text.ckpt", "--json", "text.ckpt"], at, 64, lost);
+    let shapes = ["eval", "text.ckpt", "--images", "images", "--labels", "labels"];
+    fails(&[&shapes[..], &["--confusion", "labels/000.png"]].concat(), at, 64, lost);
+    fails(
+        &[&shapes[..], &["--json", "a", "--confusion", "./a"]].concat(),
+        at,
+        64,
+        "would be written twice",
+    );
+    fails(&["data", "check", "good.toml", "--sheet", "classes.toml"], at, 64, lost);
+    fails(&["eval", "text.ckpt", "--every", "0"], at, 64, "0 is not in 1..");
+    fails(&["eval", "text.ckpt", "--head", "logits"], at, 64, "has one head: leave --head out");
+    fails(&["eval", "text.ckpt", "--split", "test"], at, 64, "--data");
+    let explain = ["explain", "text.ckpt", "images/000.png", "--out", "sheets"];
+    fails(&[&explain[..], &["--labels", "labels"]].concat(), at, 64, "--labels");
+    fails(&[&explain[..], &["--include-prefix", "0"]].concat(), at, 64, "--include-prefix");
+    fails(&["nets", "--rounds", "5"], at, 64, "--time");
+    fails(&["export", "text.ckpt", "-o", "a.onnx", "--name", ""], at, 64, "--name");
+    fails(
+        &["kfold", "good.toml", "--drives", "00,000"],
+        at,
+        64,
+        "wanted drives that share no picture",
+    );
+    fails(&["kfold", "good.toml", "--drives", "00,"], at, 64, "drive 2 of --drives is \"\"");
+    if maskline_models::library::find_onnxruntime().is_ok() {
+        fails(
+            &["compare", "builtin:unet-road", "--size", "63x63"],
+            at,
+            64,
+            "builtin:unet-road needs multiples of 32",
+        );
+    }
+    let set = [
+        ("name = \"shapes\"", "name = \"../shapes\"", "name is \"../shapes\", wanted a name"),
+        ("batch = 4", "batch = 100000000", "batch is 100000000, wanted 1 to 1024"),
+        ("warmup_steps = 2", "power = -1", "power is -1, wanted more than 0"),
+        ("warmup_steps = 2", "power = 2", "power is 2, wanted kind = \"poly\" beside it"),
+        ("scale = [0.8, 1.25]", "mix_share = 0.3", "mix_share is 0.3, wanted a mix beside it"),
+        ("crop = [32, 32]", "crop = [1000000, 32]", "crop is 1000000 (width), wanted"),
+        ("dice = 0.5", "focal_gamma = 3", "focal_gamma is 3, wanted focal above 0 beside it"),
+        (
+            "class_weights = \"log\"",
+            "class_weights = \"few\"",
+            "class_weights wants \"none\", \"log\"",
+        ),
+        ("class_weights = \"log\"", "class_weights = [0.0, 0.0, 0.0]", "one of them above"),
+    ];
+    for (key, value, says) in set {
+        assert!(config.contains(key), "{key}");
+        write("wrong.toml", &config.replace(key, value));
+        fails(&["train", "wrong.toml"], at, 78, says);
+    }
+    std::fs::write(at.join("binary.toml"), [0xff, 0xfe, 0]).unwrap();
+    fails(&["train", "binary.toml"], at, 78, "binary.toml is no text");
+    write("own/config.toml", &config);
+    fails(&["train", "own/config.toml", "--out", "own"], at, 64, "a run would write over");
+    for label in std::fs::read_dir(at.join("labels")).unwrap() {
+        let void = image::GrayImage::from_pixel(common::SIDE as u32, common::SIDE as u32, image::Luma([9]));
+        void.save(label.unwrap().path()).unwrap();
+    }
+    fails(&["train", "good.toml", "--out", "void"], at, 65, "no pixel of [[data]] has a label");
     fails(
         &["tune-rate", "good.toml", "--plot", "new/plot.png"],
         at,
@@ -373,6 +435,21 @@ fn the_first_interrupt_saves_and_leaves_with_130() {
 }
 
 #[test]
+fn a_termination_saves_too_and_leaves_with_143() {
+    let root = tempfile::tempdir().unwrap();
+    common::write_shapes(root.path(), 8);
+    std::fs::write(root.path().join("config.toml"), common::config(root.path(), 1_000_000)).unwrap();
+    let (mut child, mut lines) = training(root.path());
+    lines
+        .find(|line| line.starts_with("epoch 1 "))
+        .expect("the first epoch is reported");
+    signal("-TERM", &child);
+    assert!(lines.any(|line| line.contains("stopped and saved")));
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    assert!(root.path().join("run/last.ckpt").is_file());
+}
+
+#[test]
 fn a_run_at_its_end_names_every_bound_that_it_has_reached() {
     let root = tempfile::tempdir().unwrap();
     let at = root.path();
@@ -429,7 +506,7 @@ fn an_interrupt_before_the_first_step_leaves_at_once() {
     let (mut child, mut lines) = training(root.path());
     lines.find(|line| line.starts_with("rendering ")).expect("scenes are announced");
     signal("-TERM", &child);
-    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(child.wait().unwrap().code(), Some(143));
     assert_eq!(lines.count(), 0, "there was nothing to save");
 }
 

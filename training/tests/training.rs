@@ -248,7 +248,69 @@ fn a_run_is_not_resumed_with_another_configuration() {
     assert!(again.contains("use --resume"), "{again}");
     config.optimizer.rate = 0.5;
     let other = run(&config, &options(&out, true, false)).unwrap_err().to_string();
-    assert!(other.contains("rate = 0.5"), "{other}");
+    assert!(other.contains("now: rate = 0.5"), "{other}");
+    config = RunConfig::parse(&common::config(root.path(), 1)).unwrap();
+    config.validation[0].every = 2; // its best would be that of another measure
+    let other = run(&config, &options(&out, true, false)).unwrap_err().to_string();
+    assert!(other.contains("now: every = 2"), "{other}");
+}
+
+#[test]
+fn a_run_goes_on_with_the_classes_that_its_net_was_made_for() {
+    let _alone = alone();
+    let root = shapes(8);
+    let out = root.path().join("run");
+    let mut config = RunConfig::parse(&common::config(root.path(), 1)).unwrap();
+    train(&config, &out);
+    config.train.epochs = 2;
+    let list = root.path().join("classes.toml");
+    let before = std::fs::read(out.join("last.ckpt")).unwrap();
+    let text = std::fs::read_to_string(&list).unwrap();
+    let one_more = format!("{text}[[class]]\nid = 5\nname = \"ring\"\ncolor = \"#00ff00\"\n");
+    for other in [one_more, text.replace("\"disc\"", "\"ball\""), text.replace("id = 2", "id = 3")] {
+        std::fs::write(&list, other).unwrap();
+        let error = run(&config, &options(&out, true, false)).unwrap_err().to_string();
+        assert!(
+            error.contains("was started with the classes 0 ground, 2 square, 4 disc, 9 void (ignored)"),
+            "{error}"
+        );
+    }
+    assert!(std::fs::read(out.join("last.ckpt")).unwrap() == before);
+    std::fs::write(&list, text.replace("#ffeecc", "#ffee00")).unwrap(); // a colour is no other class
+    assert!(run(&config, &options(&out, true, false)).unwrap().finished);
+}
+
+#[test]
+fn a_net_that_is_lost_takes_no_checkpoint_with_it() {
+    let _alone = alone();
+    let root = shapes(8);
+    let out = root.path().join("run");
+    let mut config = RunConfig::parse(&common::config(root.path(), 1)).unwrap();
+    train(&config, &out);
+    let kept = ["best.ckpt", "last.ckpt"].map(|name| std::fs::read(out.join(name)).unwrap());
+    let mut wild = config.clone();
+    (wild.optimizer.rate, wild.schedule.warmup_steps) = (1e30, 0);
+    wild.init = Some(out.join("best.ckpt"));
+    let fresh = root.path().join("wild");
+    let error = run(&wild, &options(&fresh, false, false)).unwrap_err().to_string();
+    assert!(
+        error.contains("no numbers any more") || error.contains("lower optimizer.rate"),
+        "{error}"
+    );
+    assert!(!fresh.join("last.ckpt").exists() && !fresh.join("best.ckpt").exists());
+
+    // A folder in which files lie that a run would write over, and one in which a run is at work.
+    let foreign = root.path().join("foreign");
+    std::fs::create_dir(&foreign).unwrap();
+    std::fs::copy(out.join("best.ckpt"), foreign.join("best.ckpt")).unwrap();
+    let refused = |out: &Path, resume| run(&config, &options(out, resume, false)).unwrap_err().to_string();
+    assert!(refused(&foreign, false).contains("a run would write over"));
+    let lock = maskline_training::train::RunFolder::find(&out).lock().unwrap();
+    assert!(refused(&out, true).contains("another run is at work"));
+    drop(lock);
+    config.train.epochs = 2;
+    assert_eq!(["best.ckpt", "last.ckpt"].map(|name| std::fs::read(out.join(name)).unwrap()), kept);
+    assert!(run(&config, &options(&out, true, false)).unwrap().finished);
 }
 
 #[test]

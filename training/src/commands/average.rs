@@ -5,7 +5,7 @@ use super::outputs;
 use crate::average::{Named, average, contract, normal};
 use crate::cli::AverageArgs;
 use crate::error::{Kind, fault};
-use crate::export::write_whole;
+use crate::files::write_whole;
 use anyhow::Result;
 use maskline_models::Model;
 use std::path::Path;

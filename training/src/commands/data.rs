@@ -4,15 +4,25 @@ use super::{outputs, read_config};
 use crate::cli::{DataArgs, DataCommand};
 use crate::data::Sample;
 use crate::data::check::{Found, check};
+use crate::data::shared;
 use crate::error::{Kind, fault};
 use crate::plots;
 use anyhow::Result;
+use std::path::{Path, PathBuf};
 
 /// Reads everything that a configuration names and lists what is there.
 pub fn run(args: &DataArgs) -> Result<()> {
     let DataCommand::Check { config: path, sheet } = &args.command;
     let config = read_config(path)?;
-    outputs::check(&[sheet.as_deref()], &[path])?;
+    let entries = config.data.iter().chain(&config.validation);
+    let inputs = entries.flat_map(|entry| [&entry.path, &entry.images, &entry.labels, &entry.map]);
+    let inputs: Vec<&Path> = inputs
+        .chain([&config.classes])
+        .flatten()
+        .map(PathBuf::as_path)
+        .chain([&**path])
+        .collect();
+    outputs::check(&[sheet.as_deref()], &inputs)?;
     let classes = config.read_classes().map_err(|e| fault(Kind::Config, e))?;
     let (mut problems, mut samples) = (Vec::new(), Vec::new());
     for (section, entries) in [("data", &config.data), ("validation", &config.validation)] {
@@ -31,6 +41,10 @@ pub fn run(args: &DataArgs) -> Result<()> {
         plots::samples(&samples, &classes, path)?;
     }
     if problems.is_empty() {
+        let shared = shared(&config.data, &config.validation)?;
+        if shared > 0 {
+            println!("{shared} of the validation pictures are in [[data]] too, which flatters");
+        }
         return Ok(());
     }
     Err(fault(Kind::BadInput, problems.join("\n")))

@@ -1,6 +1,6 @@
 //! `eval`
 
-use super::{begin, begin_with, outputs};
+use super::{begin, begin_with, no_head_of_a_checkpoint, outputs};
 use crate::checkpoint::Checkpoint;
 use crate::cli::EvalArgs;
 use crate::config::read_classes;
@@ -27,8 +27,10 @@ pub fn run(args: &EvalArgs) -> Result<()> {
             }
         }
         (None, Some(model)) => {
+            no_head_of_a_checkpoint(args.head.as_deref(), model)?;
             if data.is_empty() && model.ends_with(".ckpt") {
-                data = Checkpoint::read(Path::new(model))?.head.config.validation;
+                let own = Checkpoint::read(Path::new(model))?.head.config.validation;
+                data = args.data.filtered(own)?;
             }
             let device = begin_with(&args.compute, model)?;
             Subject::open(model, args.head.as_deref(), &device, args.compute.threads)?
@@ -76,7 +78,12 @@ fn check_outputs(args: &EvalArgs) -> Result<()> {
         args.classes.as_deref(),
         args.data.config.as_deref(),
     ];
-    let inputs: Vec<&Path> = inputs.into_iter().flatten().collect();
+    let inputs: Vec<&Path> = inputs
+        .into_iter()
+        .flatten()
+        .chain(args.data.folders())
+        .chain(args.masks.as_deref())
+        .collect();
     outputs::check(&[&[args.json.as_deref(), worst], &drawn[..]].concat(), &inputs)
 }
 

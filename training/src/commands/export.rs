@@ -143,11 +143,20 @@ pub(super) fn measured(path: &Path) -> Result<Measured> {
             format!("{} holds no scores.miou: wanted the JSON of `eval`", path.display()),
         )
     })?;
+    let temperature = json["calibration"]["temperature"]["value"].as_f64();
+    if !(0.0..=1.0).contains(&miou) || temperature.is_some_and(|t| !(t > 0.0 && t.is_finite())) {
+        let line = format!(
+            "{}: scores.miou is {miou} and the temperature {}, wanted 0 to 1 and more than 0: take the JSON of `eval` as it is",
+            path.display(),
+            temperature.map_or("none".into(), |t| t.to_string())
+        );
+        return Err(fault(Kind::BadInput, line));
+    }
     let data = json["data"].as_array().into_iter().flatten();
     Ok(Measured {
         miou,
         data: data.filter_map(|entry| Some(entry.as_str()?.to_string())).collect(),
-        temperature: json["calibration"]["temperature"]["value"].as_f64(),
+        temperature,
     })
 }
 

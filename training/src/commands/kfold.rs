@@ -2,7 +2,7 @@
 
 use super::{begin, outputs, read_config};
 use crate::cli::KfoldArgs;
-use crate::error::{Kind, fault};
+use crate::error::fault;
 use crate::stop::Stop;
 use crate::train::Options;
 use crate::train::folds::{Folds, cross_validate, drives};
@@ -34,7 +34,7 @@ pub fn run(args: &KfoldArgs) -> Result<()> {
     // On a thread of the pool, as `train`.
     let Some(folds) = rayon::scope(|_| cross_validate(&config, &drives, &options))? else {
         return Err(fault(
-            Kind::Interrupted,
+            options.stop.kind(),
             "interrupted; everything up to the last step is saved: the same command goes on",
         ));
     };

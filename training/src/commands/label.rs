@@ -1,6 +1,6 @@
 //! `label`
 
-use super::begin_with;
+use super::{begin_with, no_head_of_a_checkpoint};
 use crate::cli::LabelArgs;
 use crate::error::{Kind, fault};
 use crate::eval::Subject;
@@ -16,6 +16,7 @@ pub fn run(args: &LabelArgs) -> Result<()> {
     if !(args.temperature > 0.0 && args.temperature.is_finite()) {
         return Err(usage(format!("--temperature is {}, wanted more than 0", args.temperature)));
     }
+    no_head_of_a_checkpoint(args.head.as_deref(), &args.model)?;
     let device = begin_with(&args.compute, &args.model)?;
     let mut subject = Subject::open(&args.model, args.head.as_deref(), &device, args.compute.threads)?;
     let accept = Acceptance {

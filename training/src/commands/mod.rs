@@ -81,12 +81,33 @@ fn begin_with(compute: &Compute, model: &str) -> Result<Device> {
     begin(compute)
 }
 
+/// A checkpoint has one net with one head, whose scores are all there.
+///
+/// # Errors
+/// If a head of it is named (exit code 64).
+fn no_head_of_a_checkpoint(head: Option<&str>, model: &str) -> Result<()> {
+    match head {
+        Some(head) if model.ends_with(".ckpt") => {
+            let line = format!("--head is {head}, but {model} is a checkpoint, which has one head: leave --head out");
+            Err(fault(Kind::Usage, line))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Reads a training configuration.
 ///
 /// # Errors
 /// If it cannot be read (exit code 74) or used (78, a line a problem).
 pub fn read_config(path: &Path) -> Result<RunConfig> {
-    let text = std::fs::read_to_string(path).map_err(|e| crate::error::io_fault("read", path, e))?;
+    let bytes = std::fs::read(path).map_err(|e| crate::error::io_fault("read", path, e))?;
+    let no_text = |_| {
+        fault(
+            Kind::Config,
+            format!("{} is no text: wanted a training configuration in TOML", path.display()),
+        )
+    };
+    let text = String::from_utf8(bytes).map_err(no_text)?;
     RunConfig::parse(&text).map_err(|e| {
         let lines: Vec<String> = e.lines().map(|line| format!("{}: {line}", path.display())).collect();
         fault(Kind::Config, lines.join("\n"))

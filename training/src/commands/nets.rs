@@ -136,20 +136,16 @@ fn multiple(model: &Model) -> u32 {
 
 /// Refuses a size that a net cannot take.
 fn fits(name: &str, net: &Net, size: Size) -> Result<()> {
-    let of = match net {
-        Net::Shape(net) => net.multiple(),
-        Net::File(model) => match model.contract.input.size {
-            ModelSize::Fixed { width, height } if (width, height) != (size.width, size.height) => {
-                let line = format!("--size is {size}, but {name} takes {width}x{height} only");
-                return Err(fault(Kind::Usage, line));
+    match net {
+        Net::File(model) => onnx_cost::fits(model, (size.width, size.height)),
+        Net::Shape(net) => {
+            let of = net.multiple();
+            if size.width.is_multiple_of(of) && size.height.is_multiple_of(of) {
+                return Ok(());
             }
-            _ => multiple(model),
-        },
-    };
-    if size.width.is_multiple_of(of) && size.height.is_multiple_of(of) {
-        return Ok(());
+            Err(fault(Kind::Usage, format!("--size is {size}, but {name} needs multiples of {of}")))
+        }
     }
-    Err(fault(Kind::Usage, format!("--size is {size}, but {name} needs multiples of {of}")))
 }
 
 fn row(name: &str, net: &Net, classes: usize, sizes: &[Size]) -> Result<Row> {

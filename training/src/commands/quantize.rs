@@ -5,7 +5,7 @@ use crate::cli::{QuantizeActivations, QuantizeArgs, QuantizeRanges, QuantizeTo};
 use crate::config::DataConfig;
 use crate::data::{Sample, Source};
 use crate::error::{Kind, fault};
-use crate::export::write_whole;
+use crate::files::write_whole;
 use crate::quantize::{Activations, Int8, Keep, Labelled, Method, Pictures, Report, Scheme, Target, quantize, spread, takes};
 use anyhow::Result;
 use maskline_models::Model;
@@ -16,7 +16,11 @@ pub fn run(args: &QuantizeArgs) -> Result<()> {
     let target = target(args)?;
     let model = Model::open(&args.model, None).map_err(|e| fault(Kind::Config, e))?;
     takes(&model)?;
-    let inputs: Vec<&Path> = [Path::new(&args.model)].into_iter().chain(args.data.config.as_deref()).collect();
+    let inputs: Vec<&Path> = [Path::new(&args.model)]
+        .into_iter()
+        .chain(args.data.config.as_deref())
+        .chain(args.data.folders())
+        .collect();
     outputs::check(&[Some(&args.out), args.json.as_deref()], &inputs)?;
     let [learned, measured] = args.data.pair(&args.eval_split)?;
     if learned.is_empty() || measured.is_empty() {

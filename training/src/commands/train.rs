@@ -2,7 +2,7 @@
 
 use super::{begin, read_config};
 use crate::cli::TrainArgs;
-use crate::error::{Kind, fault};
+use crate::error::fault;
 use crate::metrics::table;
 use crate::stop::Stop;
 use crate::train;
@@ -30,6 +30,6 @@ pub fn run(args: TrainArgs) -> Result<()> {
     if outcome.finished {
         Ok(())
     } else {
-        Err(fault(Kind::Interrupted, "interrupted; everything up to the last step is saved"))
+        Err(fault(options.stop.kind(), "interrupted; everything up to the last step is saved"))
     }
 }

@@ -2,7 +2,8 @@
 
 use super::{begin, outputs, read_config};
 use crate::cli::TuneRateArgs;
-use crate::error::{Kind, fault, io_fault};
+use crate::error::{Kind, fault};
+use crate::files::write_whole;
 use crate::plots;
 use crate::stop::Stop;
 use crate::train::sweep::{Sweep, csv, suggest};
@@ -10,9 +11,9 @@ use anyhow::Result;
 
 /// Sweeps the learning rate and says which one to try.
 pub fn run(args: &TuneRateArgs) -> Result<()> {
-    if !(args.from > 0.0 && args.from < args.to && args.to.is_finite()) {
+    if !(args.from >= 1e-12 && args.from < args.to && args.to <= 1e6) {
         let line = format!(
-            "--from is {} and --to is {}, wanted numbers above 0, the smaller first",
+            "--from is {} and --to is {}, wanted numbers from 1e-12 to 1e6, the smaller first",
             args.from, args.to
         );
         return Err(fault(Kind::Usage, line));
@@ -30,7 +31,7 @@ pub fn run(args: &TuneRateArgs) -> Result<()> {
     let points = rayon::scope(|_| sweep.run(&config, &device, &stop))?;
     let found = suggest(&points);
     if let Some(path) = &args.csv {
-        std::fs::write(path, csv(&points)).map_err(|e| io_fault("write", path, e))?;
+        write_whole(path, csv(&points).as_bytes())?;
     }
     if let Some(path) = &args.plot {
         plots::rates(&points, found, path)?;

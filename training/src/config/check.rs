@@ -3,6 +3,7 @@
 use super::RunConfig;
 use super::problems::Problems;
 use crate::freeze;
+use crate::schedule::{Fall, Schedule};
 use crate::train::{AdversarialConfig, DistillConfig};
 use burn::tensor::Device;
 
@@ -11,7 +12,10 @@ const A_YEAR_MINUTES: f64 = 525_600.0;
 impl RunConfig {
     /// Notes every problem.
     pub(super) fn check(&self, problems: &mut Problems) {
-        problems.want(!self.name.is_empty(), &["name"], "empty", "a name such as \"unet-road\"");
+        let fit = |c: char| !c.is_control() && !"/\\".contains(c);
+        let named = !self.name.trim().is_empty() && self.name.chars().all(fit) && !self.name.starts_with('.');
+        let wanted = "a name such as \"unet-road\", which names the run's folder too";
+        problems.want(named, &["name"], format!("{:?}", self.name), wanted);
         match self.net.check() {
             Ok(()) => self.check_beside_net(problems),
             Err(e) => problems.add(&["net"], e),
@@ -24,8 +28,11 @@ impl RunConfig {
         {
             problems.add(&["distill", "net"], e);
         }
-        let normal = self.input.std.iter().all(|s| s.is_finite() && *s > 0.0) && self.input.mean.iter().all(|m| m.is_finite());
-        problems.want(normal, &["input", "std"], format!("{:?}", self.input.std), "three numbers above 0");
+        let (mean, std) = (self.input.mean, self.input.std);
+        let finite = mean.iter().all(|m| m.is_finite());
+        problems.want(finite, &["input", "mean"], format!("{mean:?}"), "three numbers");
+        let normal = std.iter().all(|s| s.is_finite() && *s > 0.0);
+        problems.want(normal, &["input", "std"], format!("{std:?}"), "three numbers above 0");
         self.check_train(problems);
         self.check_sections(problems);
         if self.pretrained.is_some() && self.init.is_some() {
@@ -45,7 +52,7 @@ impl RunConfig {
             problems.want(ok, path, side, &wanted);
         }
         for (name, side) in ["width", "height"].iter().zip(self.augment.crop.iter().flatten()) {
-            let ok = *side > 0 && side.is_multiple_of(multiple);
+            let ok = (1..=16384).contains(side) && side.is_multiple_of(multiple);
             problems.want(ok, &["augment", "crop"], format!("{side} ({name})"), &wanted);
         }
         if self.pretrained.is_some() && self.net.pretrained_units().is_empty() {
@@ -58,9 +65,14 @@ impl RunConfig {
     fn check_train(&self, problems: &mut Problems) {
         let train = &self.train;
         problems.want(train.epochs > 0, &["train", "epochs"], 0, "at least 1");
-        problems.want(train.batch > 0, &["train", "batch"], 0, "at least 1");
-        problems.want(train.loaders > 0, &["train", "loaders"], 0, "at least 1");
-        problems.want(train.accumulate > 0, &["train", "accumulate"], 0, "at least 1");
+        let counts = [
+            ("batch", train.batch, 1024),
+            ("loaders", train.loaders, 256),
+            ("accumulate", train.accumulate, 1024),
+        ];
+        for (key, count, most) in counts {
+            problems.want((1..=most).contains(&count), &["train", key], count, &format!("1 to {most}"));
+        }
         problems.want(train.patience != Some(0), &["train", "patience"], 0, "at least 1");
         problems.want(
             train.patience.is_none() || !self.validation.is_empty(),
@@ -103,6 +115,10 @@ impl RunConfig {
     fn check_sections(&self, problems: &mut Problems) {
         let share = self.schedule.final_share;
         problems.want((0.0..=1.0).contains(&share), &["schedule", "final_share"], share, "0 to 1");
+        let power = self.schedule.power;
+        problems.want(power > 0.0 && power.is_finite(), &["schedule", "power"], power, "more than 0");
+        let idle = power != Schedule::default().power && self.schedule.kind != Fall::Poly;
+        problems.want(!idle, &["schedule", "power"], power, "kind = \"poly\" beside it");
         let auxiliary = self.loss.auxiliary;
         problems.want(
             auxiliary == 0.0 || self.net.takes_auxiliary(),
@@ -163,6 +179,10 @@ impl RunConfig {
             for (i, entry) in list.iter().enumerate() {
                 for line in entry.problems() {
                     problems.add(&[section, &i.to_string()], line);
+                }
+                if section == "validation" && entry.weight != 1.0 {
+                    let line = "weight says how often a picture is learned from, and has no meaning in [[validation]]: leave it out";
+                    problems.add(&[section, &i.to_string()], line.into());
                 }
             }
         }

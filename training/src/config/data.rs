@@ -136,6 +136,12 @@ pub struct DataConfig {
     pub every: usize,
 }
 
+/// The prefix of the names that begin with both.
+fn both(a: &str, b: &str) -> Option<String> {
+    let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
+    long.starts_with(short).then(|| long.into())
+}
+
 fn one_f64() -> f64 {
     1.0
 }
@@ -171,6 +177,18 @@ impl DataConfig {
         } else {
             0
         }
+    }
+
+    /// Takes only what begins like one of `prefixes` of what it takes already; false where that is nothing.
+    #[must_use]
+    pub fn narrow(&mut self, prefixes: &[String]) -> bool {
+        let taken = std::mem::take(&mut self.include_prefix);
+        self.include_prefix = match (&taken[..], prefixes) {
+            ([], new) => new.to_vec(),
+            (_, []) => taken,
+            (taken, new) => taken.iter().flat_map(|a| new.iter().filter_map(|b| both(a, b))).collect(),
+        };
+        prefixes.is_empty() || !self.include_prefix.is_empty()
     }
 
     /// For people: what it is and where.
@@ -247,8 +265,8 @@ impl DataConfig {
         if self.size.is_some_and(|size| size.iter().any(|side| !(1..=16384).contains(side))) {
             lines.push(format!("size is {:?}, wanted sides of 1 to 16384", self.size.unwrap_or_default()));
         }
-        if !(self.weight > 0.0 && self.weight.is_finite()) {
-            lines.push(format!("weight is {}, wanted more than 0", self.weight));
+        if !(self.weight > 0.0 && self.weight <= 1000.0) {
+            lines.push(format!("weight is {}, wanted more than 0, up to 1000", self.weight));
         }
         if self.every == 0 {
             lines.push("every is 0, wanted at least 1".into());
@@ -267,7 +285,31 @@ impl DataConfig {
             ("labels", self.labels.is_some() && !folders),
             ("seed", self.seed.is_some() && (self.kind != DataKind::Synth || self.path.is_some())),
             ("count", self.count.is_some() && self.kind != DataKind::Synth),
+            ("include_prefix", !self.include_prefix.is_empty() && rendered),
+            ("exclude_prefix", !self.exclude_prefix.is_empty() && rendered),
         ];
         keys.into_iter().filter_map(|(key, unread)| unread.then_some(key)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_of_both_is_the_longer_one_or_none() {
+        assert_eq!(both("0006", "0006R0_"), Some("0006R0_".into()));
+        assert_eq!(both("0006R0_f01", "0006R0_"), Some("0006R0_f01".into()));
+        assert_eq!(both("0001TP", "0006R0_"), None);
+    }
+
+    #[test]
+    fn narrowing_never_widens() {
+        let mut entry = DataConfig::new(DataKind::Camvid);
+        assert!(entry.narrow(&[]) && entry.include_prefix.is_empty());
+        assert!(entry.narrow(&["a".into(), "b".into()]));
+        assert!(entry.narrow(&["a_1".into()]));
+        assert_eq!(entry.include_prefix, ["a_1"]);
+        assert!(!entry.narrow(&["c".into()]));
     }
 }

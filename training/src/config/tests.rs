@@ -30,7 +30,7 @@ fn every_problem_is_reported_with_its_line() {
     assert_eq!(lines.len(), 4, "{errors}");
     assert!(errors.contains("line 9, column 1: unknown key data.0.colour"), "{errors}");
     assert!(errors.contains("line 13, column 1: unknown key train.bach"), "{errors}");
-    assert!(errors.contains("line 12, column 1: batch is 0, wanted at least 1"), "{errors}");
+    assert!(errors.contains("line 12, column 1: batch is 0, wanted 1 to 1024"), "{errors}");
     assert!(errors.contains("line 6, column 1: count is 0"), "{errors}");
 }
 
@@ -106,7 +106,7 @@ fn parts_that_do_not_fit_each_other_are_refused_together() {
         + "[augment]\nmix = \"cutmix\"\nmix_alpha = 2\ncrop = [36, 36]\n[adversarial]\nrate = 0\n[distill]\nteacher = \"t.ckpt\"\ntemperature = 0\n";
     let errors = RunConfig::parse(&text).unwrap_err();
     for wanted in [
-        "accumulate is 0, wanted at least 1",
+        "accumulate is 0, wanted 1 to 1024",
         "patience is 2, wanted a [[validation]]",
         "batch is 1, wanted 2 or more",
         "mix_alpha is 2, wanted 0.05 to 1",

@@ -58,8 +58,8 @@ fn stem(path: &Path) -> String {
 /// What an entry that is not rendered in memory holds, its pairs in the order of their names.
 ///
 /// # Errors
-/// Kind 65 for folders and lists that are not there, empty or unreadable, and where the prefixes leave nothing; files without a partner
-/// are no error here.
+/// Kind 65 for folders and lists that are not there, empty or unreadable, where a prefix begins no name (a drive that is misspelt would
+/// not be held out), and where the prefixes leave nothing; files without a partner are no error here.
 pub fn pairs(config: &DataConfig) -> Result<Listing> {
     let path = || config.path.as_deref().ok_or_else(|| bad("a data set needs path = \"its folder\""));
     let Listing { mut pairs, unpaired } = match config.kind {
@@ -86,6 +86,15 @@ pub fn pairs(config: &DataConfig) -> Result<Listing> {
     };
     pairs.sort_by_key(Pair::name);
     let found = pairs.len();
+    for prefix in config.include_prefix.iter().chain(&config.exclude_prefix) {
+        if unpaired.is_empty() && !pairs.iter().any(|pair| pair.name().starts_with(prefix.as_str())) {
+            let first = pairs.first().map(Pair::name).unwrap_or_default();
+            return Err(bad(format!(
+                "{}: none of its {found} pictures has a name that begins like {prefix:?} (the first is {first}): look at include_prefix and exclude_prefix",
+                config.describe()
+            )));
+        }
+    }
     let wanted = |name: &str| {
         let begins = |list: &[String]| list.iter().any(|p| name.starts_with(p.as_str()));
         (config.include_prefix.is_empty() || begins(&config.include_prefix)) && !begins(&config.exclude_prefix)
@@ -239,8 +248,14 @@ mod tests {
         config.exclude_prefix.clear();
         config.include_prefix = vec!["a_".into()];
         assert_eq!(names(&config), ["a_1", "a_2"]);
-        config.include_prefix = vec!["c_".into()];
+        config.exclude_prefix = vec!["a_".into()];
         assert!(pairs(&config).unwrap_err().to_string().contains("leave none"));
+        config.exclude_prefix = vec!["a-".into()]; // would hold nothing out
+        let error = pairs(&config).unwrap_err().to_string();
+        assert!(
+            error.contains("none of its 3 pictures has a name that begins like \"a-\" (the first is a_1)"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -22,6 +22,8 @@ use crate::error::{Kind, fault};
 use anyhow::Result;
 use maskline_models::Class;
 use rayon::prelude::*;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 /// Lines about pictures that cannot be used, before the rest is only counted.
 const MOST_NAMED: usize = 10;
@@ -124,6 +126,20 @@ fn some_of(lines: &[String]) -> Vec<String> {
 /// As [`Source::load`], as far as no picture is read.
 pub fn names(config: &DataConfig) -> Result<Vec<String>> {
     Ok(listing::pairs(config)?.complete()?.iter().map(Pair::name).collect())
+}
+
+/// How many pictures of the second entries are in the first ones too.
+///
+/// # Errors
+/// As [`names`].
+pub fn shared(learned: &[DataConfig], measured: &[DataConfig]) -> Result<usize> {
+    let pictures = |entries: &[DataConfig]| -> Result<BTreeSet<PathBuf>> {
+        let on_disk = entries.iter().filter(|entry| entry.rendered() == 0);
+        let pairs = on_disk.map(|entry| listing::pairs(entry)?.complete()).collect::<Result<Vec<_>>>()?;
+        let real = |pair: Pair| std::fs::canonicalize(&pair.picture).unwrap_or(pair.picture);
+        Ok(pairs.into_iter().flatten().map(real).collect())
+    };
+    Ok(pictures(learned)?.intersection(&pictures(measured)?).count())
 }
 
 /// From the ids in an entry's files to the classes.

@@ -3,9 +3,11 @@
 use super::listing::Pair;
 use super::{Sample, bad};
 use crate::error::{Kind, fault, io_fault};
+use crate::files::write_whole;
 use crate::metrics::IGNORE;
 use crate::scale::{resize_nearest, resize_rgb};
 use anyhow::Result;
+use image::ImageEncoder;
 use maskline_models::Class;
 use std::path::Path;
 
@@ -186,15 +188,7 @@ pub fn read_ids(path: &Path) -> Result<(usize, usize, Vec<u8>)> {
 /// # Errors
 /// If the file cannot be written (exit code 74).
 pub fn write_rgb(path: &Path, width: usize, height: usize, rgb: &[u8]) -> Result<()> {
-    image::save_buffer_with_format(
-        path,
-        rgb,
-        width as u32,
-        height as u32,
-        image::ColorType::Rgb8,
-        image::ImageFormat::Png,
-    )
-    .map_err(|e| io_fault("write", path, e))
+    write_png(path, [width, height], rgb, image::ExtendedColorType::Rgb8)
 }
 
 /// Writes a grey PNG whose pixel values are class ids.
@@ -202,15 +196,16 @@ pub fn write_rgb(path: &Path, width: usize, height: usize, rgb: &[u8]) -> Result
 /// # Errors
 /// If the file cannot be written (exit code 74).
 pub fn write_ids(path: &Path, width: usize, height: usize, ids: &[u8]) -> Result<()> {
-    image::save_buffer_with_format(
-        path,
-        ids,
-        width as u32,
-        height as u32,
-        image::ColorType::L8,
-        image::ImageFormat::Png,
-    )
-    .map_err(|e| io_fault("write", path, e))
+    write_png(path, [width, height], ids, image::ExtendedColorType::L8)
+}
+
+fn write_png(path: &Path, [width, height]: [usize; 2], values: &[u8], kind: image::ExtendedColorType) -> Result<()> {
+    let mut png = Vec::new();
+    let encoder = image::codecs::png::PngEncoder::new(&mut png);
+    encoder
+        .write_image(values, width as u32, height as u32, kind)
+        .map_err(|e| io_fault("write", path, e))?;
+    write_whole(path, &png)
 }
 
 #[cfg(test)]

@@ -17,7 +17,8 @@ mod table;
 pub use parity::{Parity, SizeParity};
 pub use repack::{goldens, packed};
 
-use crate::error::{Kind, fault, io_fault};
+use crate::error::{Kind, fault};
+use crate::files::write_whole;
 use crate::nets::{Net, NetConfig};
 use crate::onnx_run::OnnxNet;
 use anyhow::Result;
@@ -101,21 +102,6 @@ impl Exported {
     pub fn write(&self, path: &Path) -> Result<()> {
         write_whole(path, &self.bytes)
     }
-}
-
-/// Writes a file; under its own name it is complete or not there.
-///
-/// # Errors
-/// One line with exit code 74, if the folder cannot be written.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(".part");
-    let part = path.with_file_name(name);
-    let done = std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, path));
-    done.map_err(|e| {
-        let _ = std::fs::remove_file(&part); // the write's own error is the one to report
-        io_fault("write", path, e)
-    })
 }
 
 /// A size for golden frames that suits the file: the contract's own where it is fixed, else about 160x128.

@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 
 /// Weights of the classes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "class_weights wants \"none\", \"log\", \"median-frequency\", \"effective-number\", or a list of numbers, one a class"
+)]
 pub enum ClassWeights {
     /// Worked out from the class shares of the training data.
     Scheme(Scheme),

@@ -3,10 +3,13 @@
 use crate::checkpoint::{EpochRow, Head, Origin, Progress};
 use crate::config::RunConfig;
 use crate::error::{Kind, fault, io_fault};
+use crate::files::write_whole;
 use crate::nets::Cost;
 use crate::ops::Precision;
 use crate::plots;
 use anyhow::Result;
+use maskline_models::Class;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 /// What is written last of all.
@@ -23,7 +26,15 @@ impl RunFolder {
     /// If it holds another run (exit code 64), holds none to resume (78), or cannot be made (74).
     pub fn open(path: &Path, resume: bool) -> Result<Self> {
         let folder = Self(path.to_path_buf());
+        let foreign = folder.best().exists() || (path.join("config.toml").exists() && !path.join("run.json").exists());
         match (folder.last().exists(), resume) {
+            (false, false) if foreign => Err(fault(
+                Kind::Usage,
+                format!(
+                    "{} holds a config.toml or best.ckpt that a run would write over: use --out for another folder",
+                    path.display()
+                ),
+            )),
             (true, false) => Err(fault(
                 Kind::Usage,
                 format!(
@@ -42,6 +53,26 @@ impl RunFolder {
                 std::fs::create_dir_all(path).map_err(|e| io_fault("make the folder", path, e))?;
                 Ok(folder)
             }
+        }
+    }
+
+    /// Keeps other runs out of the folder until what it gives is dropped, or the process is gone.
+    ///
+    /// # Errors
+    /// If another run is at work in it (exit code 64), or it cannot be written to (74).
+    pub fn lock(&self) -> Result<File> {
+        let path = self.0.join("lock");
+        let file = File::create(&path).map_err(|e| io_fault("write", &path, e))?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(fault(
+                Kind::Usage,
+                format!(
+                    "another run is at work in {}: wait for its end, or use --out for another folder",
+                    self.0.display()
+                ),
+            )),
+            // Some network file systems have no locks.
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
         }
     }
 
@@ -71,8 +102,7 @@ impl RunFolder {
     }
 
     fn write(&self, name: &str, text: &str) -> Result<()> {
-        let path = self.0.join(name);
-        std::fs::write(&path, text).map_err(|e| io_fault("write", &path, e))
+        write_whole(&self.0.join(name), text.as_bytes())
     }
 
     /// Writes what is known before the first step.
@@ -127,7 +157,7 @@ pub fn origin(device: &str) -> Origin {
     }
 }
 
-/// Refuses to go on with another net, data or seed; length, limits, intervals and precision may change.
+/// Refuses to go on with another net, data, validation (the best would be that of another measure) or seed; length, limits, intervals and precision may change.
 pub fn same_run(head: &Head, config: &RunConfig) -> Result<()> {
     let (mut old, mut new) = (head.config.clone(), config.clone());
     for config in [&mut old, &mut new] {
@@ -138,7 +168,6 @@ pub fn same_run(head: &Head, config: &RunConfig) -> Result<()> {
         config.train.patience = None;
         config.train.precision = Precision::default();
         config.validate = Default::default();
-        config.validation.clear();
         config.init = None;
         config.pretrained = None;
         config.description.clear();
@@ -148,11 +177,37 @@ pub fn same_run(head: &Head, config: &RunConfig) -> Result<()> {
         return Ok(());
     }
     let (old, new) = (old.to_toml(), new.to_toml());
-    let line = new.lines().find(|l| !old.lines().any(|o| o == *l)).unwrap_or("a line less");
+    let beside = |of: &str, other: &str| of.lines().find(|l| !other.lines().any(|o| o == *l)).map(str::to_string);
+    let found = match (beside(&new, &old), beside(&old, &new)) {
+        (Some(line), _) => format!("now: {line}"),
+        (None, Some(line)) => format!("without: {line}"),
+        (None, None) => "the same lines in another order".into(),
+    };
     Err(fault(
         Kind::Config,
-        format!("the run was started with another configuration (now: {line}): take the one it was started with, or start anew"),
+        format!("the run was started with another configuration ({found}): take the one it was started with, or start anew"),
     ))
+}
+
+/// Refuses to go on with other classes than the net was made for; their colours may change.
+pub fn same_classes(head: &Head, classes: &[Class]) -> Result<()> {
+    let told = |classes: &[Class]| -> Vec<String> {
+        let ignored = |class: &Class| if class.ignore { " (ignored)" } else { "" };
+        classes
+            .iter()
+            .map(|class| format!("{} {}{}", class.id, class.name, ignored(class)))
+            .collect()
+    };
+    let (old, new) = (told(&head.classes), told(classes));
+    if old == new {
+        return Ok(());
+    }
+    let line = format!(
+        "the run was started with the classes {}, found {}: take the list it was started with, or start anew",
+        old.join(", "),
+        new.join(", ")
+    );
+    Err(fault(Kind::Config, line))
 }
 
 /// One epoch as a line for people.

@@ -1,6 +1,6 @@
 //! Cross-validation over drives: for each drive a run that never sees it and is measured on it.
 
-use super::folder::same_run;
+use super::folder::{same_classes, same_run};
 use super::{Options, RunFolder, run};
 use crate::checkpoint::{Checkpoint, Progress};
 use crate::config::{DataConfig, DataKind, RunConfig};
@@ -127,14 +127,11 @@ pub fn without(config: &RunConfig, drive: &str) -> Result<(RunConfig, usize)> {
         }
         if !held.is_empty() {
             let mut measured = entry.clone();
-            // What the entry leaves out stays out; of what it takes, only what belongs to the drive.
-            measured.include_prefix = match &entry.include_prefix[..] {
-                [] => vec![drive.into()],
-                taken => taken.iter().filter_map(|prefix| both(prefix, drive)).collect(),
-            };
             measured.weight = 1.0;
-            pictures += names(&measured)?.len();
-            fold.validation.push(measured);
+            if measured.narrow(&[drive.into()]) {
+                pictures += names(&measured)?.len();
+                fold.validation.push(measured);
+            }
         }
     }
     let wrong = |line: String| fault(Kind::Config, line);
@@ -147,6 +144,27 @@ pub fn without(config: &RunConfig, drive: &str) -> Result<(RunConfig, usize)> {
         )));
     }
     Ok((fold, pictures))
+}
+
+/// Refuses drives that are empty, or begin with each other: their pictures would count twice, in one folder or two.
+fn apart(drives: &[String]) -> Result<()> {
+    let names: Vec<&str> = drives.iter().map(|drive| drive.trim_end_matches('_')).collect();
+    let usage = |line: String| Err(fault(Kind::Usage, line));
+    for (i, name) in names.iter().enumerate() {
+        if name.is_empty() {
+            return usage(format!(
+                "drive {} of --drives is {:?}, wanted what names of pictures begin with",
+                i + 1,
+                drives[i]
+            ));
+        }
+        if let Some(other) = names[..i].iter().find(|other| name.starts_with(**other) || other.starts_with(name)) {
+            return usage(format!(
+                "--drives has {other} and {name}, of which one begins with the other: wanted drives that share no picture"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses nets that have a say in every fold and may have seen a drive. A file under `[pretrained]` is taken on trust: it holds an
@@ -170,12 +188,6 @@ fn knows_no_drive(config: &RunConfig) -> Result<()> {
     Ok(())
 }
 
-/// The prefix of the names that begin with both.
-fn both(a: &str, b: &str) -> Option<String> {
-    let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
-    long.starts_with(short).then(|| long.into())
-}
-
 /// Trains every fold in a folder of its own below `options.out`, or goes on where an earlier call stopped; `options.resume` plays no
 /// part. Stopped, it gives `None`.
 ///
@@ -183,6 +195,7 @@ fn both(a: &str, b: &str) -> Option<String> {
 /// As [`super::run`], and if a net that may have seen a drive has a say, or a folder holds a run of another configuration (exit code 78).
 pub fn cross_validate(config: &RunConfig, drives: &[String], options: &Options) -> Result<Option<Folds>> {
     knows_no_drive(config)?;
+    apart(drives)?;
     // All of them first, so that a wrong drive is known before hours of training.
     let planned: Vec<_> = drives.iter().map(|drive| without(config, drive)).collect::<Result<_>>()?;
     let mut folds = Vec::new();
@@ -216,6 +229,7 @@ fn fold(config: &RunConfig, out: &Path, options: &Options) -> Result<Option<Prog
         }
         if folder.is_finished() {
             same_run(&head, config)?;
+            same_classes(&head, &config.read_classes().map_err(|e| fault(Kind::Config, e))?)?;
             let length = |config: &RunConfig| (config.train.epochs, config.train.max_minutes, config.train.precision);
             if length(begun) != length(config) {
                 let told = |config: &RunConfig| {
@@ -270,10 +284,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_prefix_of_both_is_the_longer_one_or_none() {
-        assert_eq!(both("0006", "0006R0_"), Some("0006R0_".into()));
-        assert_eq!(both("0006R0_f01", "0006R0_"), Some("0006R0_f01".into()));
-        assert_eq!(both("0001TP", "0006R0_"), None);
+    fn drives_share_no_picture() {
+        let refused = |drives: &[&str]| apart(&drives.iter().map(|d| d.to_string()).collect::<Vec<_>>()).is_err();
+        assert!(!refused(&["0001TP", "0006R0_"]));
+        for wrong in [&["a_", "a"][..], &["a_", "a_00"], &["a_", ""], &["_"]] {
+            assert!(refused(wrong), "{wrong:?}");
+        }
     }
 
     #[test]

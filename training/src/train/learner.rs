@@ -199,6 +199,11 @@ impl Learner {
         }
     }
 
+    /// Whether a net is left: no weight has run away.
+    pub(super) fn is_sound(&self) -> bool {
+        Weights::of(&self.plain_net()).are_finite()
+    }
+
     /// Everything that a checkpoint needs to go on bit for bit.
     pub(super) fn parts(&self) -> Parts<'_> {
         Parts {

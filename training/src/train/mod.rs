@@ -15,7 +15,7 @@ pub use teacher::DistillConfig;
 
 use crate::checkpoint::{Checkpoint, EpochRow, Head, Progress};
 use crate::config::{DataConfig, RunConfig};
-use crate::data::{Batch, Loader, Plan, Recipe, Sample, Source, class_counts, in_order};
+use crate::data::{Batch, Loader, Plan, Recipe, Sample, Source, class_counts, in_order, shared};
 use crate::error::{Kind, fault};
 use crate::freeze;
 use crate::lineage::Lineage;
@@ -62,9 +62,12 @@ pub struct Outcome {
 /// Data, device or files that cannot be used, or a loss that is no number any more; each one line.
 pub fn run(config: &RunConfig, options: &Options) -> Result<Outcome> {
     let folder = RunFolder::open(&options.out, options.resume)?;
+    let _lock = folder.lock()?;
     let checkpoint = options.resume.then(|| Checkpoint::read(&folder.last())).transpose()?;
     if let Some(checkpoint) = &checkpoint {
         folder::same_run(&checkpoint.head, config)?;
+        let classes = config.read_classes().map_err(|e| fault(Kind::Config, e))?;
+        folder::same_classes(&checkpoint.head, &classes)?;
         let progress = &checkpoint.head.progress;
         let reached = bounds_reached(config, progress);
         if !reached.is_empty() && folder.is_finished() && progress.step_in_epoch == 0 {
@@ -158,6 +161,12 @@ impl Run {
         let count = |list: &[Source]| list.iter().map(|s| s.samples.len()).sum::<usize>();
         for source in &recipe.sources {
             live.line(&format!("learning from {} pictures: {}", source.samples.len(), source.description));
+        }
+        let shared = shared(&config.data, &config.validation)?;
+        if shared > 0 {
+            live.line(&format!(
+                "{shared} of the pictures to measure on are learned from too, which flatters"
+            ));
         }
         live.line(&format!(
             "measuring on {} pictures; {} parameters{}",
@@ -287,6 +296,7 @@ impl Run {
         let trained_s = started.0.elapsed().as_secs_f64();
         let pictures = (done - started.1) * self.recipe.batch * self.recipe.sequence * self.head.config.train.accumulate;
         let images_per_s = pictures as f64 / trained_s.max(1e-9);
+        self.check_weights()?;
         let epoch = self.head.progress.epoch + 1;
         let due = over || epoch.is_multiple_of(self.head.config.validate.every_epochs);
         let (scores, training) = if due && !self.validation.is_empty() {
@@ -360,7 +370,20 @@ impl Run {
         )
     }
 
+    /// Nothing is measured or saved of a net that is lost, so that what was saved before stays.
+    fn check_weights(&self) -> Result<()> {
+        if self.learner.is_sound() {
+            return Ok(());
+        }
+        let step = self.head.progress.step;
+        let line = format!(
+            "after step {step} the net's weights are no numbers any more and are not saved: begin anew with a lower optimizer.rate or with optimizer.clip_norm (init takes the weights of a checkpoint)"
+        );
+        Err(fault(Kind::Config, line))
+    }
+
     fn save(&mut self, path: &Path) -> Result<()> {
+        self.check_weights()?;
         self.head.progress.elapsed_s = self.elapsed_s();
         crate::checkpoint::save(path, &self.head, self.learner.parts())?;
         self.saved = Instant::now();
@@ -400,6 +423,10 @@ fn recipe(config: &RunConfig, classes: &[Class]) -> Result<(Recipe, Option<Vec<f
     let nominal = (config.input.width, config.input.height);
     let sources = Source::load_all(&config.data, classes, nominal)?;
     let counts = class_counts(&sources, scored_names(classes).len());
+    if config.distill.is_none() && counts.iter().all(|count| count.pixels == 0) {
+        let line = "no pixel of [[data]] has a label of a class that counts: look at the labels and at the class list (`data check` shows the shares)";
+        return Err(fault(Kind::BadInput, line));
+    }
     let weights = config.loss.weights(&counts).map_err(|e| fault(Kind::Config, e))?;
     let [width, height] = config.augment.crop.unwrap_or([nominal.0, nominal.1]);
     let recipe = Recipe {
