@@ -4,6 +4,7 @@
 const MODELS: &[(&str, &[u8])] = &[
     ("fpn-road", include_bytes!("../fpn-road.onnx")),
     ("fpn-road-int8", include_bytes!("../fpn-road-int8.onnx")),
+    ("fpn-road-memory", include_bytes!("../fpn-road-memory.onnx")),
     ("attention-unet-road", include_bytes!("../attention-unet-road.onnx")),
     ("unet-road", include_bytes!("../unet-road.onnx")),
     ("fpn-road-scenes", include_bytes!("../fpn-road-scenes.onnx")),
