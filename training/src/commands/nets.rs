@@ -98,9 +98,15 @@ fn shapes() -> Vec<(String, NetConfig)> {
             stem_stride,
             ..NetConfig::new(kind)
         };
-        let usual = [1, 2, 4].map(strided).into_iter().filter(|net| net.multiple() <= 32); // few pictures have other sides
+        // Attention to more places than a stem of 4 leaves takes more memory than most machines have.
+        let (strides, stride) = match kind {
+            NetKind::Segformer => (&[4][..], 4),
+            NetKind::Fcn => (&[1, 2, 4][..], 1),
+            _ => (&[1, 2, 4][..], 2),
+        };
+        let usual = strides.iter().map(|stride| strided(*stride)).filter(|net| net.multiple() <= 32); // few pictures have other sides
         nets.extend(usual.map(|net| (format!("{name} (default widths)"), net)));
-        let mut memory = strided(if kind == NetKind::Fcn { 1 } else { 2 });
+        let mut memory = strided(stride);
         memory.memory = MEMORY;
         nets.push((format!("{name} with a memory"), memory));
         if kind == NetKind::Unet {
