@@ -118,7 +118,7 @@ fn the_shipped_pipelines_are_right_and_check_looks_at_the_model() {
     let mut args = vec!["check".into()];
     args.extend(files.iter().map(|f| f.as_os_str().to_owned()));
     let ran = bench.maskline(&args).ok();
-    assert_eq!(ran.stdout.lines().filter(|l| l.ends_with(": ok")).count(), files.len());
+    assert_eq!(ran.stdout.lines().filter(|l| l.contains(": ok")).count(), files.len());
 
     let with = |model: &str| format!("[source]\ninput = 'test:'\n[output]\njson = '-'\n[model]\nfile = 'brightness.onnx'\n{model}");
     for (text, part) in [

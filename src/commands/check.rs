@@ -26,10 +26,14 @@ pub fn run(args: &CheckArgs, quiet: bool) -> Result<()> {
     let mut problems = Vec::new();
     for file in &args.files {
         let found = check(file, args.strict);
-        if found.is_empty() && !quiet {
-            print(format_args!("{}: ok", file.display()))?;
+        if found.problems.is_empty() && !quiet {
+            let absent = match &found.absent[..] {
+                [] => String::new(),
+                absent => format!(", as far as that can be told without {}", absent.join(", ")),
+            };
+            print(format_args!("{}: ok{absent}", file.display()))?;
         }
-        problems.extend(found);
+        problems.extend(found.problems);
     }
     if problems.is_empty() {
         Ok(())
@@ -38,33 +42,66 @@ pub fn run(args: &CheckArgs, quiet: bool) -> Result<()> {
     }
 }
 
-fn check(file: &Path, strict: bool) -> Vec<String> {
+/// What was found in a file.
+#[derive(Default)]
+struct Found {
+    problems: Vec<String>,
+    /// Models and media that are not on this machine, so that what is said of them could not be checked.
+    absent: Vec<String>,
+}
+
+fn check(file: &Path, strict: bool) -> Found {
+    let mut absent = Vec::new();
     let problems = match serve::is_one(file) {
         true => ServeConfig::load(file).map(|config| {
+            absent.extend(config.streams.iter().flat_map(|s| elsewhere(&s.pipeline)));
             let problems: Vec<_> = config.streams.iter().flat_map(|s| stream(&s.pipeline, strict)).collect();
             with_provider(problems, &config.shared.pipeline, strict)
         }),
         false => PipelineConfig::load(file).map(|config| {
+            absent.extend(elsewhere(&config));
             let depth = if strict { Depth::Here } else { Depth::Anywhere };
             let outputs = output_problems(&config, depth).into_iter().map(|p| p.message);
             let problems = stream(&config, strict).into_iter().chain(outputs).collect();
             with_provider(problems, &config, strict)
         }),
     };
+    absent.sort();
+    absent.dedup();
     let name = format!("{}:", file.display());
     let named = |p: String| if p.starts_with(&name) { p } else { format!("{name} {p}") };
-    match problems {
+    let problems = match problems {
         Ok(problems) => problems.into_iter().map(named).collect(),
         Err(error) => vec![format!("{error:#}")], // has its name and lines
-    }
+    };
+    Found { problems, absent }
+}
+
+/// The input, where it is a file, and the model, where they are not here.
+fn elsewhere(config: &PipelineConfig) -> Vec<String> {
+    let input = absent_input(config);
+    let model = config.model.name.as_deref().filter(|name| absent_model(name));
+    input.into_iter().chain(model).map(str::to_string).collect()
+}
+
+fn absent_input(config: &PipelineConfig) -> Option<&str> {
+    let input = &config.source.input;
+    let is_file = !input.starts_with("test:") && !source::is_address(input) && !input.contains(['%', '*']);
+    (is_file && !Path::new(input).exists()).then_some(input)
+}
+
+fn absent_model(name: &str) -> bool {
+    !name.starts_with("builtin:") && name.contains(['/', '.']) && !Path::new(name).exists()
 }
 
 /// What is wrong with source, model and classes.
 fn stream(config: &PipelineConfig, strict: bool) -> Vec<String> {
-    let input = &config.source.input;
-    let is_file = !input.starts_with("test:") && !source::is_address(input) && !input.contains(['%', '*']);
-    let absent = || (strict && is_file && !Path::new(input).exists()).then(|| format!("{input} does not exist"));
-    let mut problems: Vec<_> = source::unsupported(input)
+    let absent = || {
+        absent_input(config)
+            .filter(|_| strict)
+            .map(|input| format!("{input} does not exist"))
+    };
+    let mut problems: Vec<_> = source::unsupported(&config.source.input)
         .or_else(absent)
         .map(|p| config.places.prefix("source.input") + &p)
         .into_iter()
@@ -129,9 +166,8 @@ pub(super) fn provider(config: &PipelineConfig) -> Result<()> {
 /// The contract, as far as it can be had.
 fn contract(config: &PipelineConfig, strict: bool) -> Result<Option<Contract>, String> {
     let model = &config.model;
-    let missing = |path: &str| !path.starts_with("builtin:") && path.contains(['/', '.']) && !Path::new(path).exists();
     let unnamed = model.name.is_none() && builtin::default().is_none();
-    let elsewhere = model.name.as_deref().is_some_and(missing);
+    let elsewhere = model.name.as_deref().is_some_and(absent_model);
     if strict || !(unnamed || elsewhere) {
         let opened = open_model(config).map_err(|e| format!("{e:#}"))?;
         return Ok(Some(opened.contract));

@@ -98,6 +98,10 @@ fn show(model: &Model) -> String {
                 format_args!("  scores are divided by {t:.3} for calibrated probabilities"),
             );
         }
+        match &head.confidence {
+            Some(tensor) => line(&mut text, format_args!("  its confidence is in {tensor} (--confidence)")),
+            None => line(&mut text, format_args!("  without a confidence")),
+        }
         for class in &head.classes {
             line(
                 &mut text,

@@ -68,7 +68,7 @@ pub(super) fn notes(config: &PipelineConfig, taken: &str, recurrent: bool) -> Ve
     let every = !temporal.is_wanted();
     // A net that remembers hears of cuts by the motion.
     note(every && !recurrent && temporal.motion != usual.motion, "temporal.motion", why);
-    note(every && temporal.lookahead != usual.lookahead, "temporal.lookahead", why);
+    note(every && !live && temporal.lookahead != usual.lookahead, "temporal.lookahead", why);
 
     if config.output.json.is_none() {
         let (messages, usual) = (&config.messages, MessageOptions::default());

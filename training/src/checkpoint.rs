@@ -194,7 +194,10 @@ impl Checkpoint {
         let wrong = |what: String| {
             fault(
                 Kind::Config,
-                format!("{} is not a checkpoint of maskline-training: {what}", path.display()),
+                format!(
+                    "{} is not a checkpoint of maskline-training, such as the best.ckpt of a run: {what}",
+                    path.display()
+                ),
             )
         };
         if !path.is_file() {

@@ -550,6 +550,11 @@ fn the_mean_of_two_models_lies_between_them() {
     fails(&["average", a, "builtin:unet-road", "-o", "m.onnx"], at, 78, "have other layers");
     fails(&["average", a, "builtin:fpn-road-int8", "-o", "m.onnx"], at, 78, "is quantized");
 
+    let other = r#"{"scores": {"miou": 0.25, "classes": [{"name": "cat"}]}, "data": []}"#;
+    std::fs::write(at.join("other.json"), other).unwrap();
+    let of_another = ["average", a, b, "-o", "m.onnx", "--licence", "MIT", "--measured", "other.json"];
+    fails(&of_another, at, 65, "measured of a model with other classes (cat)");
+
     let measured = r#"{"scores": {"miou": 0.25}, "data": ["camvid here val"], "calibration": {"temperature": {"value": 1.5}}}"#;
     std::fs::write(at.join("scores.json"), measured).unwrap();
     let mean = [

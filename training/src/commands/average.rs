@@ -29,12 +29,15 @@ pub fn run(args: &AverageArgs) -> Result<()> {
     }
     let inputs: Vec<&Path> = args.models.iter().map(Path::new).chain(args.measured.as_deref()).collect();
     outputs::check(&[Some(&args.out)], &inputs)?;
-    let measured = args.measured.as_deref().map(measured).transpose()?;
     let open = |name: &String| Model::open(name, None).map_err(|e| fault(Kind::Config, e));
     let models: Vec<Model> = args.models.iter().map(open).collect::<Result<_>>()?;
     let named = Named {
         name: args.name.clone(),
         licence: args.licence.clone(),
+    };
+    let measured = match &args.measured {
+        Some(path) => Some(measured(path, &models[0].contract.heads[0].classes)?),
+        None => None,
     };
     let shares = normal(&shares);
     let mut contract = contract(&models, &shares, &named)?;

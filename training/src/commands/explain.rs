@@ -18,7 +18,7 @@ pub fn run(args: &ExplainArgs) -> Result<()> {
     let checkpoint = Checkpoint::read(&args.checkpoint)?;
     let (config, classes) = (&checkpoint.head.config, &checkpoint.head.classes);
     let temperature = match &args.measured {
-        Some(path) => measured(path)?.temperature.unwrap_or(1.0),
+        Some(path) => measured(path, classes)?.temperature.unwrap_or(1.0),
         None => 1.0,
     };
     let mut explainer = Explainer::open(&checkpoint, &device, temperature as f32)?;

@@ -7,7 +7,9 @@ use crate::config::DataConfig;
 use crate::device;
 use crate::error::{Kind, fault, io_fault};
 use crate::export::{ExportOptions, Form, Outputs, Picture, bare_contract, export, golden_size};
+use crate::metrics::scored_names;
 use anyhow::Result;
+use maskline_models::Class;
 use maskline_models::contract::{Contract, Provenance, Size};
 use maskline_synth::{Scene, SceneOptions};
 use std::path::Path;
@@ -29,7 +31,7 @@ pub fn run(args: &ExportArgs) -> Result<()> {
         contract.licence.clone_from(licence);
     }
     if let Some(path) = &args.measured {
-        measured(path)?.put_into(&mut contract);
+        measured(path, &run.classes)?.put_into(&mut contract);
     }
     let form = match args.fixed {
         Some(size) => {
@@ -133,8 +135,8 @@ impl Measured {
     }
 }
 
-/// Reads the JSON of `eval`.
-pub(super) fn measured(path: &Path) -> Result<Measured> {
+/// Reads the JSON of `eval` of a model with these classes.
+pub(super) fn measured(path: &Path, classes: &[Class]) -> Result<Measured> {
     let text = std::fs::read_to_string(path).map_err(|e| io_fault("read", path, e))?;
     let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
     let miou = json["scores"]["miou"].as_f64().ok_or_else(|| {
@@ -152,10 +154,25 @@ pub(super) fn measured(path: &Path) -> Result<Measured> {
         );
         return Err(fault(Kind::BadInput, line));
     }
-    let data = json["data"].as_array().into_iter().flatten();
+    let list = |json: &serde_json::Value| json.as_array().cloned().unwrap_or_default();
+    let of: Vec<String> = list(&json["scores"]["classes"])
+        .iter()
+        .filter_map(|class| Some(class["name"].as_str()?.to_string()))
+        .collect();
+    let wanted = scored_names(classes);
+    if !of.is_empty() && of != wanted {
+        let line = format!(
+            "{} was measured of a model with other classes ({}), wanted {}: take the JSON of this model's `eval`",
+            path.display(),
+            of.join(", "),
+            wanted.join(", ")
+        );
+        return Err(fault(Kind::BadInput, line));
+    }
+    let data = list(&json["data"]);
     Ok(Measured {
         miou,
-        data: data.filter_map(|entry| Some(entry.as_str()?.to_string())).collect(),
+        data: data.iter().filter_map(|entry| Some(entry.as_str()?.to_string())).collect(),
         temperature,
     })
 }

@@ -128,6 +128,17 @@ pub fn names(config: &DataConfig) -> Result<Vec<String>> {
     Ok(listing::pairs(config)?.complete()?.iter().map(Pair::name).collect())
 }
 
+/// Refuses folders and lists that are not there, without a look into pictures and labels.
+///
+/// # Errors
+/// As those of [`names`], but for files without a partner.
+pub fn find(config: &DataConfig) -> Result<()> {
+    match config.rendered() {
+        0 => listing::pairs(config).map(drop),
+        _ => Ok(()),
+    }
+}
+
 /// How many pictures of the second entries are in the first ones too.
 ///
 /// # Errors

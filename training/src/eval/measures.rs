@@ -99,7 +99,7 @@ impl Measures {
         if let Some(calibration) = &self.calibration {
             let t = &calibration.temperature;
             text += &format!(
-                "\ncalibration error {:.2} %; temperature {:.2} brings it from {:.2} to {:.2} % on {} drawn pixels",
+                "\ncalibration error {:.2} %; temperature {:.2}, at which the labels are likeliest, takes it from {:.2} to {:.2} % on {} drawn pixels",
                 100.0 * calibration.ece,
                 t.value,
                 100.0 * t.ece_before,

@@ -15,7 +15,7 @@ pub use teacher::DistillConfig;
 
 use crate::checkpoint::{Checkpoint, EpochRow, Head, Progress};
 use crate::config::{DataConfig, RunConfig};
-use crate::data::{Batch, Loader, Plan, Recipe, Sample, Source, class_counts, in_order, shared};
+use crate::data::{Batch, Loader, Plan, Recipe, Sample, Source, class_counts, find, in_order, shared};
 use crate::error::{Kind, fault};
 use crate::freeze;
 use crate::lineage::Lineage;
@@ -109,6 +109,7 @@ impl Run {
     fn start(config: &RunConfig, options: &Options, folder: RunFolder, checkpoint: Option<Checkpoint>) -> Result<Self> {
         let classes = config.read_classes().map_err(|e| fault(Kind::Config, e))?;
         let nominal = (config.input.width, config.input.height);
+        there(config, checkpoint.is_some())?;
         let live = Live::new();
         let scenes: usize = config.data.iter().chain(&config.validation).map(DataConfig::rendered).sum();
         if scenes > 0 {
@@ -138,6 +139,12 @@ impl Run {
         if let (Some(path), None) = (&config.init, &checkpoint) {
             let taken = learner.take_weights(path)?;
             live.line(&format!("took {} of {} tensors from {}", taken.count, taken.all, path.display()));
+            if taken.count * 2 < taken.all {
+                live.line("that is less than half: [net] describes another net, whose weights are random where they differ");
+            }
+            if !head.config.licence.is_empty() && !taken.licence.is_empty() && head.config.licence != taken.licence {
+                live.line(&format!("the weights that it begins with are under: {}", taken.licence));
+            }
             origin_licence = Some(taken.licence);
             head.add(&taken.lineage);
         }
@@ -416,6 +423,23 @@ fn bounds_reached(config: &RunConfig, progress: &Progress) -> Vec<&'static str> 
         ("train.patience", out_of_patience(config, progress)),
     ];
     bounds.into_iter().filter_map(|(name, reached)| reached.then_some(name)).collect()
+}
+
+/// Refuses weights and pictures that are not there, before minutes of rendering.
+fn there(config: &RunConfig, resumed: bool) -> Result<()> {
+    let distill = config.distill.as_ref().map(|distill| &distill.teacher);
+    let init = config.init.as_ref().filter(|_| !resumed);
+    for (key, path) in [("init", init), ("distill.teacher", distill)] {
+        let Some(path) = path else { continue };
+        if path.extension().is_some_and(|e| e == "ckpt") && !path.is_file() {
+            let line = format!(
+                "{key}: there is no checkpoint {}: train what it comes from first, or name another",
+                path.display()
+            );
+            return Err(fault(Kind::Config, line));
+        }
+    }
+    config.data.iter().chain(&config.validation).try_for_each(find)
 }
 
 /// What batches are made of, and the weights of the classes.
