@@ -600,23 +600,36 @@ impl DataChoice {
         [&self.data, &self.images, &self.labels].into_iter().flatten().map(PathBuf::as_path)
     }
 
-    /// What the filters leave of data sets.
+    /// What the filters leave of data sets; those of which nothing is left are left out.
     ///
     /// # Errors
-    /// If they leave nothing (exit code 65).
+    /// If a prefix begins no name (exit code 65), or data cannot be listed.
     pub fn filtered(&self, mut entries: Vec<DataConfig>) -> Result<Vec<DataConfig>> {
-        let none = entries.is_empty();
-        entries.retain_mut(|entry| entry.narrow(&self.include_prefix));
-        if entries.is_empty() && !none {
-            let wanted = self.include_prefix.join(" ");
-            let line = format!("--include-prefix {wanted} leaves nothing of what the configuration's own include_prefix takes");
-            return Err(fault(Kind::BadInput, line));
-        }
-        for entry in &mut entries {
-            entry.exclude_prefix.extend_from_slice(&self.exclude_prefix);
-            if self.every > 1 {
-                entry.every = self.every;
+        let (include, exclude) = (&self.include_prefix, &self.exclude_prefix);
+        if !(entries.is_empty() || include.is_empty() && exclude.is_empty()) {
+            let listed = entries.iter().map(crate::data::listed).collect::<Result<Vec<_>>>()?;
+            let begins = |names: &[String], prefix: &String| names.iter().any(|name| name.starts_with(prefix));
+            // One of all data sets is enough: a drive may lie in one of them alone.
+            if let Some(prefix) = include
+                .iter()
+                .chain(exclude)
+                .find(|prefix| !listed.iter().any(|names| begins(names, prefix)))
+            {
+                let first = listed.iter().flatten().next().map_or("none has one", |name| name);
+                let line = format!("no picture has a name that begins like {prefix:?} (the first is {first}): look at the prefixes");
+                return Err(fault(Kind::BadInput, line));
             }
+            let mut listed = listed.iter();
+            entries.retain_mut(|entry| {
+                let names = listed.next().map_or(&[][..], |names| names);
+                let here =
+                    |prefixes: &[String]| -> Vec<String> { prefixes.iter().filter(|prefix| begins(names, prefix)).cloned().collect() };
+                entry.exclude_prefix.extend(here(exclude));
+                include.is_empty() || (!here(include).is_empty() && entry.narrow(&here(include)))
+            });
+        }
+        if self.every > 1 {
+            entries.iter_mut().for_each(|entry| entry.every = self.every);
         }
         Ok(entries)
     }

@@ -5,7 +5,7 @@ use anyhow::Result;
 use std::io;
 use std::path::Path;
 
-/// Writes a file; under its own name it is complete or not there. Of a link, what it leads to is written; a device or a pipe, such as
+/// Writes a file; under its own name it is complete or not there. Of a link to a file, that file is written; a device or a pipe, such as
 /// `/dev/stdout`, stays what it is and takes the bytes.
 ///
 /// # Errors

@@ -289,14 +289,12 @@ fn a_net_that_is_lost_takes_no_checkpoint_with_it() {
     train(&config, &out);
     let kept = ["best.ckpt", "last.ckpt"].map(|name| std::fs::read(out.join(name)).unwrap());
     let mut wild = config.clone();
-    (wild.optimizer.rate, wild.schedule.warmup_steps) = (1e30, 0);
+    // One step, which makes every weight infinite.
+    (wild.optimizer.rate, wild.schedule.warmup_steps, wild.train.batch) = (1e39, 0, 8);
     wild.init = Some(out.join("best.ckpt"));
     let fresh = root.path().join("wild");
     let error = run(&wild, &options(&fresh, false, false)).unwrap_err().to_string();
-    assert!(
-        error.contains("no numbers any more") || error.contains("lower optimizer.rate"),
-        "{error}"
-    );
+    assert!(error.contains("no numbers any more"), "{error}");
     assert!(!fresh.join("last.ckpt").exists() && !fresh.join("best.ckpt").exists());
 
     // A folder in which files lie that a run would write over, and one in which a run is at work.

@@ -47,5 +47,8 @@ pub fn run(args: &TuneRateArgs) -> Result<()> {
         ),
         None => println!("the loss does not fall: begin lower with --from, or take more --steps"),
     }
+    if stop.asked() {
+        return Err(fault(stop.kind(), "interrupted: these are the rates up to here"));
+    }
     Ok(())
 }

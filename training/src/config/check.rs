@@ -53,6 +53,7 @@ impl RunConfig {
         }
         for (name, side) in ["width", "height"].iter().zip(self.augment.crop.iter().flatten()) {
             let ok = (1..=16384).contains(side) && side.is_multiple_of(multiple);
+            let wanted = format!("{wanted}, up to 16384");
             problems.want(ok, &["augment", "crop"], format!("{side} ({name})"), &wanted);
         }
         if self.pretrained.is_some() && self.net.pretrained_units().is_empty() {

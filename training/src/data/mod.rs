@@ -128,6 +128,21 @@ pub fn names(config: &DataConfig) -> Result<Vec<String>> {
     Ok(listing::pairs(config)?.complete()?.iter().map(Pair::name).collect())
 }
 
+/// The names of all pictures that an entry's own prefixes leave; none of what is rendered in memory.
+///
+/// # Errors
+/// As [`find`].
+pub fn listed(config: &DataConfig) -> Result<Vec<String>> {
+    if config.rendered() > 0 {
+        return Ok(Vec::new());
+    }
+    let all = DataConfig {
+        every: 1,
+        ..config.clone()
+    };
+    Ok(listing::pairs(&all)?.pairs.iter().map(Pair::name).collect())
+}
+
 /// Refuses folders and lists that are not there, without a look into pictures and labels.
 ///
 /// # Errors

@@ -26,7 +26,9 @@ impl RunFolder {
     /// If it holds another run (exit code 64), holds none to resume (78), or cannot be made (74).
     pub fn open(path: &Path, resume: bool) -> Result<Self> {
         let folder = Self(path.to_path_buf());
-        let foreign = folder.best().exists() || (path.join("config.toml").exists() && !path.join("run.json").exists());
+        // A run that was killed before its first checkpoint left a run.json, and no best.json.
+        let written = folder.best().exists() || path.join("config.toml").exists();
+        let foreign = written && (!path.join("run.json").exists() || path.join("best.json").exists());
         match (folder.last().exists(), resume) {
             (false, false) if foreign => Err(fault(
                 Kind::Usage,
@@ -110,7 +112,6 @@ impl RunFolder {
     /// # Errors
     /// If a file cannot be written (exit code 74).
     pub fn write_start(&self, head: &Head, cost: Cost) -> Result<()> {
-        self.write("config.toml", &head.config.to_toml())?;
         let about = serde_json::json!({
             "name": head.config.name,
             "seed": head.config.seed,
@@ -120,7 +121,8 @@ impl RunFolder {
             "parameters": cost.parameters,
             "gmacs": cost.gmacs(),
         });
-        self.write("run.json", &format!("{about:#}\n"))
+        self.write("run.json", &format!("{about:#}\n"))?; // first: it says that the rest is a run's
+        self.write("config.toml", &head.config.to_toml())
     }
 
     /// Writes numbers and curves after an epoch.

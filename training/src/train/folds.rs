@@ -158,9 +158,12 @@ fn apart(drives: &[String]) -> Result<()> {
                 drives[i]
             ));
         }
-        if let Some(other) = names[..i].iter().find(|other| name.starts_with(**other) || other.starts_with(name)) {
+        // hall1_ and hall10_ share no picture, hall1 and hall10_ do; a_ and a have one folder.
+        let shared = |j: &usize| drives[i].starts_with(&drives[*j]) || drives[*j].starts_with(&drives[i]) || names[*j] == *name;
+        if let Some(j) = (0..i).find(shared) {
             return usage(format!(
-                "--drives has {other} and {name}, of which one begins with the other: wanted drives that share no picture"
+                "of the drives {} and {} one begins with the other: name drives that share no picture, with --drives",
+                drives[j], drives[i]
             ));
         }
     }
@@ -286,8 +289,8 @@ mod tests {
     #[test]
     fn drives_share_no_picture() {
         let refused = |drives: &[&str]| apart(&drives.iter().map(|d| d.to_string()).collect::<Vec<_>>()).is_err();
-        assert!(!refused(&["0001TP", "0006R0_"]));
-        for wrong in [&["a_", "a"][..], &["a_", "a_00"], &["a_", ""], &["_"]] {
+        assert!(!refused(&["0001TP", "0006R0_"]) && !refused(&["hall1_", "hall10_"]));
+        for wrong in [&["a_", "a"][..], &["hall1", "hall10_"], &["a_", "a_00"], &["a_", ""], &["_"]] {
             assert!(refused(wrong), "{wrong:?}");
         }
     }
