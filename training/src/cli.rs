@@ -615,8 +615,12 @@ impl DataChoice {
                 .chain(exclude)
                 .find(|prefix| !listed.iter().any(|names| begins(names, prefix)))
             {
-                let first = listed.iter().flatten().next().map_or("none has one", |name| name);
-                let line = format!("no picture has a name that begins like {prefix:?} (the first is {first}): look at the prefixes");
+                let first = listed
+                    .iter()
+                    .flatten()
+                    .next()
+                    .map_or("there are no files".into(), |name| format!("the first is {name}"));
+                let line = format!("no picture has a name that begins like {prefix:?} ({first}): look at the prefixes");
                 return Err(fault(Kind::BadInput, line));
             }
             let mut listed = listed.iter();
@@ -625,8 +629,16 @@ impl DataChoice {
                 let here =
                     |prefixes: &[String]| -> Vec<String> { prefixes.iter().filter(|prefix| begins(names, prefix)).cloned().collect() };
                 entry.exclude_prefix.extend(here(exclude));
-                include.is_empty() || (!here(include).is_empty() && entry.narrow(&here(include)))
+                let stays = |name: &String| !exclude.iter().any(|prefix| name.starts_with(prefix));
+                let left = names.is_empty() || names.iter().any(stays);
+                left && (include.is_empty() || (!here(include).is_empty() && entry.narrow(&here(include))))
             });
+            if entries.is_empty() {
+                return Err(fault(
+                    Kind::BadInput,
+                    "the prefixes leave no picture: look at --include-prefix and --exclude-prefix",
+                ));
+            }
         }
         if self.every > 1 {
             entries.iter_mut().for_each(|entry| entry.every = self.every);
