@@ -162,7 +162,7 @@ fn apart(drives: &[String]) -> Result<()> {
         let shared = |j: &usize| drives[i].starts_with(&drives[*j]) || drives[*j].starts_with(&drives[i]) || names[*j] == *name;
         if let Some(j) = (0..i).find(shared) {
             return usage(format!(
-                "of the drives {} and {} one begins with the other: name drives that share no picture, with --drives",
+                "the drives are {} and {}, of which one begins with the other: wanted drives that share no picture (--drives)",
                 drives[j], drives[i]
             ));
         }
