@@ -629,7 +629,8 @@ impl DataChoice {
                 let here =
                     |prefixes: &[String]| -> Vec<String> { prefixes.iter().filter(|prefix| begins(names, prefix)).cloned().collect() };
                 entry.exclude_prefix.extend(here(exclude));
-                let stays = |name: &String| !exclude.iter().any(|prefix| name.starts_with(prefix));
+                let begins_like = |prefixes: &[String], name: &str| prefixes.iter().any(|prefix| name.starts_with(prefix.as_str()));
+                let stays = |name: &String| !begins_like(exclude, name) && (include.is_empty() || begins_like(include, name));
                 let left = names.is_empty() || names.iter().any(stays);
                 left && (include.is_empty() || (!here(include).is_empty() && entry.narrow(&here(include))))
             });
@@ -690,5 +691,49 @@ mod tests {
         for bad in ["480", "0x5", "x", "480x352x2", "99999x1"] {
             assert!(bad.parse::<Size>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn prefixes_count_over_all_data_sets() {
+        let root = tempfile::tempdir().unwrap();
+        let entry = |name: &str, pictures: &[&str]| {
+            let mut entry = DataConfig::new(DataKind::Folders);
+            for (side, path) in [("images", &mut entry.images), ("labels", &mut entry.labels)] {
+                let folder = root.path().join(name).join(side);
+                std::fs::create_dir_all(&folder).unwrap();
+                for picture in pictures {
+                    std::fs::write(folder.join(format!("{picture}.png")), "").unwrap(); // only listed
+                }
+                *path = Some(folder);
+            }
+            entry
+        };
+        let both = [
+            entry("day", &["hall1_1", "hall1_2", "yard_1"]),
+            entry("dark", &["night_1", "night_2"]),
+        ];
+        let left = |include: &[&str], exclude: &[&str]| -> Result<Vec<usize>> {
+            let own = |prefixes: &[&str]| prefixes.iter().map(|prefix| prefix.to_string()).collect();
+            let choice = DataChoice {
+                data: None,
+                split: "val".into(),
+                images: None,
+                labels: None,
+                config: None,
+                include_prefix: own(include),
+                exclude_prefix: own(exclude),
+                every: 1,
+            };
+            let entries = choice.filtered(both.to_vec())?;
+            entries.iter().map(|entry| Ok(crate::data::names(entry)?.len())).collect()
+        };
+        assert_eq!(left(&[], &[]).unwrap(), [3, 2]);
+        assert_eq!(left(&["hall1_", "night_1"], &[]).unwrap(), [2, 1]);
+        assert_eq!(left(&["night_"], &[]).unwrap(), [2]);
+        assert_eq!(left(&[], &["night_"]).unwrap(), [3]);
+        assert_eq!(left(&[], &["night_1"]).unwrap(), [3, 1]);
+        let error = |include: &[&str], exclude: &[&str]| left(include, exclude).unwrap_err().to_string();
+        assert!(error(&["nihgt_"], &[]).contains("begins like \"nihgt_\" (the first is"));
+        assert!(error(&["hall1_"], &["hall"]).contains("leave no picture"));
     }
 }

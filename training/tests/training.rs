@@ -303,6 +303,13 @@ fn a_net_that_is_lost_takes_no_checkpoint_with_it() {
     std::fs::copy(out.join("best.ckpt"), foreign.join("best.ckpt")).unwrap();
     let refused = |out: &Path, resume| run(&config, &options(out, resume, false)).unwrap_err().to_string();
     assert!(refused(&foreign, false).contains("a run would write over"));
+    // One that was killed between its best weights and its first checkpoint begins again.
+    let killed = root.path().join("killed");
+    train(&config, &killed);
+    for name in ["last.ckpt", "best.json"] {
+        std::fs::remove_file(killed.join(name)).unwrap();
+    }
+    assert!(run(&config, &options(&killed, false, false)).unwrap().finished);
     let lock = maskline_training::train::RunFolder::find(&out).lock().unwrap();
     assert!(refused(&out, true).contains("another run is at work"));
     drop(lock);
